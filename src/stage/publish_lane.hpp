@@ -1,0 +1,65 @@
+#pragma once
+// Messages on their way to Kafka, in order, until each is acknowledged.
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "mdpipe/event/record.hpp"
+#include "mdpipe/stage/outbox.hpp"
+
+namespace mdpipe::stage {
+
+struct LaneEntry {
+  Position position = 0;
+  std::string_view key;
+  std::string_view value;
+  std::int64_t receive_time_ns = 0;
+  std::uint64_t source = 0;
+  const OutboxMessage* message = nullptr;  // of the outbox; null for what comes from the journal
+  std::int32_t partition = 0;
+  Destination destination = Destination::raw;
+  std::uint8_t header_flags = 0;
+  bool acknowledged = false;
+  std::string_view error;  // of dead letters: what was wrong
+  std::string_view stage;  // ... and who found it so
+};
+
+/// A ring: [begin, next) have been given to the producer, [next, end) wait. Nothing is allocated after construction.
+class Lane {
+ public:
+  explicit Lane(std::size_t capacity) : ring_(capacity), mask_(capacity - 1) {}
+
+  [[nodiscard]] std::size_t room() const noexcept { return ring_.size() - static_cast<std::size_t>(end_ - begin_); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return ring_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+  [[nodiscard]] std::uint64_t begin() const noexcept { return begin_; }
+  [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
+  [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
+  [[nodiscard]] LaneEntry& at(std::uint64_t index) noexcept { return ring_[index & mask_]; }
+
+  /// Precondition: room() > 0.
+  LaneEntry& append() {
+    LaneEntry& entry = ring_[end_++ & mask_];
+    entry = LaneEntry{};
+    return entry;
+  }
+  void sent() noexcept { ++next_; }
+  /// Drops what is acknowledged at the front.
+  void settle() {
+    while (begin_ != next_ && at(begin_).acknowledged) {
+      ++begin_;
+    }
+  }
+  /// All that is not acknowledged is to be sent again.
+  void rewind() noexcept { next_ = begin_; }
+
+ private:
+  std::vector<LaneEntry> ring_;
+  std::uint64_t mask_;
+  std::uint64_t begin_ = 0;
+  std::uint64_t next_ = 0;
+  std::uint64_t end_ = 0;
+};
+
+}  // namespace mdpipe::stage

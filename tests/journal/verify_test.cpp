@@ -1,0 +1,241 @@
+// A journal verified: whole, live, and whatever is done to it.
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "segment_bytes.hpp"
+#include "verify_fixture.hpp"
+
+namespace mdpipe::journal {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Verify, AJournalClosedInGoodOrderIsWholeAndCountedExactly) {
+  const TemporaryDirectory directory;
+  const auto journal = make_journal(directory);
+  const auto model = model_of(journal);
+  const Verified verified = verify_all(journal);
+  EXPECT_TRUE(verified.report.whole()) << verified.words();
+  EXPECT_TRUE(verified.report.notes.empty());
+  EXPECT_EQ(verified.records, model);
+  std::uint64_t records = 0;
+  std::uint64_t trades = 0;
+  for (const SegmentReport& segment : verified.report.segments) {
+    records += segment.records;
+    trades += segment.trades;
+    const bool last = &segment == &verified.report.segments.back();
+    EXPECT_EQ(segment.state, last ? SegmentState::open : SegmentState::closed);
+    EXPECT_EQ(segment.damages, 0U);
+    EXPECT_EQ(segment.file_bytes, 64U << 10U);
+    EXPECT_LE(segment.end_offset, segment.file_bytes);
+  }
+  EXPECT_EQ(records, model.size());
+  std::uint64_t trades_wanted = 0;
+  for (const auto& [position, seen] : model) {
+    trades_wanted += seen.trade_texts.size();
+  }
+  EXPECT_EQ(trades, trades_wanted);
+  EXPECT_EQ(verified.report.segments.front().first_position, model.begin()->first);
+  EXPECT_EQ(verified.report.segments.back().last_position, model.rbegin()->second.trade_positions.back());
+  EXPECT_EQ(verified.report.segments.back().last_time_ns, kFrames);
+}
+
+TEST(Verify, WhereThereIsNoJournalItSaysSo) {
+  const TemporaryDirectory directory;
+  for (const auto& path : {directory.path(), directory.path() / "nothing"}) {
+    const auto report = verify(path);
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().code, ErrorCode::environment);
+  }
+}
+
+TEST(Verify, AJournalOfAKilledWriterIsWholeAndOfANewBootToo) {
+  const TemporaryDirectory directory;
+  auto options = tiny_options(directory.path());
+  auto image = options;
+  image.directory = directory.path() / "image";
+  const auto writer = open_writer(options);
+  for (int number = 1; number <= kFrames; ++number) {
+    write_something(*writer, number);
+  }
+  copy_live(options.directory, image.directory);
+  const Verified killed = verify_all(image.directory);
+  EXPECT_TRUE(killed.report.whole()) << killed.words();
+  EXPECT_EQ(killed.records, model_of(options.directory));
+  for (int boot = 2; boot < 5; ++boot) {
+    image.boot_id = "boot-" + std::to_string(boot);
+    const auto again = open_writer(image);
+    if (boot != 3) {
+      write_something(*again, kFrames + boot);
+    }
+    const Verified rebooted = verify_all(image.directory);
+    EXPECT_TRUE(rebooted.report.whole()) << rebooted.words();
+    EXPECT_EQ(rebooted.records, model_of(image.directory));
+  }
+}
+
+TEST(Verify, ASegmentThatLacksOnlyItsEndIsNotedAndNoDamage) {
+  const TemporaryDirectory directory;
+  const auto journal = make_journal(directory);
+  const auto indices = begun_segments(journal);
+  SegmentBytes bytes(journal / segment_name(indices[indices.size() - 2]));
+  store_length(bytes.data() + bytes.records().back(), 0);
+  bytes.save();
+  const Verified verified = verify_all(journal);
+  EXPECT_TRUE(verified.report.whole()) << verified.words();
+  ASSERT_EQ(verified.report.notes.size(), 1U);
+  EXPECT_THAT(verified.report.notes.front(), HasSubstr("lacks its end"));
+  // Not so where two segments follow: a start would have closed it.
+  SegmentBytes earlier(journal / segment_name(indices[0]));
+  const auto end = earlier.records().back();
+  store_length(earlier.data() + end, 0);
+  earlier.save();
+  const Verified damaged = verify_all(journal);
+  ASSERT_EQ(damaged.report.damages.size(), 1U) << damaged.words();
+  EXPECT_EQ(damaged.report.damages[0].offset, end);
+  EXPECT_THAT(damaged.words(), HasSubstr("it has no end"));
+}
+
+TEST(Verify, ALiveJournalIsWholeWhileItIsWrittenAndItsOldestSegmentsGo) {
+  const TemporaryDirectory directory;
+  auto options = tiny_options(directory.path());
+  options.keep_bytes = 5 * options.segment_bytes;
+  const auto writer = open_writer(options);
+  std::jthread feed([&](const std::stop_token& stop) {
+    for (int number = 1; !stop.stop_requested(); ++number) {
+      write_something(*writer, 1 + number % 1000);
+    }
+  });
+  Position last = 0;
+  for (int round = 0; round < 150; ++round) {
+    const auto report = verify(options.directory);
+    ASSERT_TRUE(report) << report.error().message;
+    ASSERT_TRUE(report->whole()) << report->damages[0].file << " at " << report->damages[0].offset << ": "
+                                 << report->damages[0].reason;
+    for (const SegmentReport& segment : report->segments) {
+      last = std::max(last, segment.last_position);
+    }
+  }
+  feed.request_stop();
+  feed.join();
+  EXPECT_GT(last, make_position(1, 0));
+  EXPECT_GT(writer->figures().rolls.get(), 0U);
+}
+
+/// Whatever is done to its files: no crash, no record that was not written, and "whole" only where all is there.
+class Vandal {
+ public:
+  Vandal(std::filesystem::path journal, unsigned seed) : journal_(std::move(journal)), random_(seed) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(journal_)) {
+      if (entry.is_regular_file() && entry.path().filename() != "lock") {
+        std::ifstream file(entry.path(), std::ios::binary);
+        files_[entry.path()] = std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+      }
+    }
+  }
+
+  void damage() {
+    const auto& [path, content] = *std::next(files_.begin(), static_cast<std::ptrdiff_t>(below(files_.size())));
+    touched_ = {path};
+    std::string bytes = content;
+    switch (below(9)) {
+      case 0:
+      case 1:
+        for (auto flips = 1 + below(4); flips != 0; --flips) {
+          char& byte = bytes[below(used(bytes))];
+          byte = static_cast<char>(static_cast<unsigned char>(byte) ^ (1U << below(8)));
+        }
+        break;
+      case 2:
+        for (std::size_t at = below(used(bytes)), end = std::min(bytes.size(), at + 1 + below(200)); at < end; ++at) {
+          bytes[at] = static_cast<char>(below(256));
+        }
+        break;
+      case 3: {  // a page that was not written
+        const std::size_t at = below(used(bytes)) / 4096 * 4096;
+        std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), std::min<std::size_t>(4096, bytes.size() - at), 0);
+        break;
+      }
+      case 4: {  // something of its own in the wrong place
+        const std::size_t unit = std::min<std::size_t>(64U << below(5), bytes.size());
+        const std::size_t from = below(used(bytes)) / 64 * 64;
+        const std::size_t to = below(used(bytes)) / 64 * 64;
+        const std::size_t count = std::min({unit, bytes.size() - from, bytes.size() - to});
+        std::copy_n(content.begin() + static_cast<std::ptrdiff_t>(from), count,
+                    bytes.begin() + static_cast<std::ptrdiff_t>(to));
+        break;
+      }
+      case 5:
+        bytes.resize(below(bytes.size()));
+        break;
+      case 6: {  // a word that means something, often
+        const std::uint32_t words[] = {0, 1, 63, 64, 128, 0xFFFF, 0x7FFF'FFFF, 0xFFFF'FFC0, 0xFFFF'FFFF};
+        const std::size_t at = below(used(bytes)) / 4 * 4;
+        std::memcpy(bytes.data() + std::min(at, bytes.size() - 4), &words[below(std::size(words))], 4);
+        break;
+      }
+      case 7: {  // another's content
+        const auto& [other, others] = *std::next(files_.begin(), static_cast<std::ptrdiff_t>(below(files_.size())));
+        bytes = others;
+        break;
+      }
+      default:
+        std::filesystem::remove(path);
+        return;
+    }
+    write(path, bytes);
+  }
+
+  void restore() {
+    for (const auto& path : touched_) {
+      write(path, files_.at(path));
+    }
+  }
+
+ private:
+  std::size_t below(std::size_t bound) { return random_() % bound; }
+  /// Mostly where there is something.
+  std::size_t used(const std::string& bytes) {
+    return below(10) == 0 ? bytes.size() : 1 + bytes.find_last_not_of('\0');
+  }
+  static void write(const std::filesystem::path& path, const std::string& bytes) {
+    std::filesystem::remove(path);  // see SegmentBytes::save()
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  }
+
+  std::filesystem::path journal_;
+  std::mt19937 random_;
+  std::map<std::filesystem::path, std::string> files_;
+  std::vector<std::filesystem::path> touched_;
+};
+
+TEST(Verify, WhateverIsDoneToItsFilesNoWrongRecordIsGoodAndNothingLostIsWhole) {
+  const TemporaryDirectory directory;
+  const auto journal = make_journal(directory, 300);
+  const auto model = model_of(journal);
+  const unsigned seed = std::random_device{}();
+  Vandal vandal(journal, seed);
+  const int rounds = std::getenv("MDPIPE_TEST_LONG") != nullptr ? 50'000 : 1000;
+  int damaged = 0;
+  for (int round = 0; round < rounds; ++round) {
+    vandal.damage();
+    const Verified verified = verify_all(journal);
+    for (const auto& [position, seen] : verified.records) {
+      const auto wanted = model.find(position);
+      ASSERT_TRUE(wanted != model.end() && same(seen, wanted->second)) << "seed " << seed << ", round " << round;
+    }
+    if (verified.report.whole()) {
+      ASSERT_EQ(verified.records, model) << "seed " << seed << ", round " << round;
+    }
+    damaged += verified.report.whole() ? 0 : 1;
+    vandal.restore();
+  }
+  EXPECT_GT(damaged, rounds / 2);
+  EXPECT_TRUE(verify_all(journal).report.whole());
+}
+
+}  // namespace
+}  // namespace mdpipe::journal
