@@ -27,6 +27,11 @@ void Findings::damage(const std::filesystem::path& file, std::uint64_t offset, s
   }
 }
 
+void Findings::take_back(std::uint64_t count) {
+  report_.damages_count = count;
+  report_.damages.resize(std::min<std::uint64_t>(count, report_.damages.size()));
+}
+
 SegmentCheck::SegmentCheck(SegmentImage& image, const SegmentHeader& header, SegmentReport& report,
                            KnownSymbols& symbols, Findings& findings)
     : image_(image),

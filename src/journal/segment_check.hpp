@@ -17,6 +17,8 @@ class Findings {
   Findings(VerifyReport& report, const VerifyOptions& options) noexcept : report_(report), options_(options) {}
 
   void damage(const std::filesystem::path& file, std::uint64_t offset, std::string reason);
+  /// Takes back all but the first `count` damages.
+  void take_back(std::uint64_t count);
   void note(std::string words) { report_.notes.push_back(std::move(words)); }
   void record(const RecordView& record, const SymbolTable& symbols) const {
     if (options_.on_record) {

@@ -154,6 +154,12 @@ Result<void> Verifier::check_segment(std::uint64_t index, bool last) {
     }
   }
   segment.damages = findings_.count() - damages_before;
+  // What was looked for beside its records may have been gone with it.
+  if (segment.damages != 0 && taken_by_retention(index)) {
+    findings_.take_back(damages_before);
+    before_.reset();
+    return {};
+  }
   if (segment.state != SegmentState::prepared) {
     before_->whole = segment.damages == 0;
   }

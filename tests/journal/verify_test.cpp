@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <random>
 
+#include "format.hpp"
 #include "segment_bytes.hpp"
+#include "segment_image.hpp"
 #include "verify_fixture.hpp"
 
 namespace mdpipe::journal {
@@ -123,6 +125,43 @@ TEST(Verify, ALiveJournalIsWholeWhileItIsWrittenAndItsOldestSegmentsGo) {
   feed.join();
   EXPECT_GT(last, make_position(1, 0));
   EXPECT_GT(writer->figures().rolls.get(), 0U);
+}
+
+TEST(Verify, WhatRetentionTakesWhileItIsReadIsNoDamage) {
+  const TemporaryDirectory directory;
+  auto options = tiny_options(directory.path());
+  options.keep_bytes = 5 * options.segment_bytes;
+  const auto writer = open_writer(options);
+  write_something(*writer, 1);
+  while (list_segments(options.directory)->back() < 2) {
+    std::this_thread::yield();
+  }
+  // It knows of two segments. While it reads the first one the second comes to its end, so that it looks for a third;
+  // while it reads the second one retention takes all three.
+  int number = 1;
+  const auto write_until = [&](const auto& done) {
+    while (!done()) {
+      write_something(*writer, 1 + ++number % 1000);
+    }
+  };
+  bool taken = false;
+  VerifyOptions verify_options;
+  verify_options.on_record = [&](const RecordView& record, const SymbolTable&) {
+    write_until([&] { return writer->figures().rolls.get() >= 2; });
+    if (!taken) {
+      const auto second = *SegmentImage::open(options.directory / segment_name(2));
+      ASSERT_TRUE(second->load(kHeaderBytes));
+      if (record.position() >= make_position(second->header().epoch, second->header().first_sequence)) {
+        write_until([&] { return list_segments(options.directory)->front() > 3; });
+        taken = true;
+      }
+    }
+  };
+  const auto report = verify(options.directory, verify_options);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_TRUE(report->whole()) << report->damages[0].file << " at " << report->damages[0].offset << ": "
+                               << report->damages[0].reason;
+  EXPECT_TRUE(taken);
 }
 
 /// Whatever is done to its files: no crash, no record that was not written, and "whole" only where all is there.
