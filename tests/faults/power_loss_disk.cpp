@@ -46,7 +46,7 @@ std::map<std::string, std::string> files_of(const std::filesystem::path& directo
       bool there = false;
       std::string content = content_of(at->path(), &there);
       if (there) {
-        files.emplace(std::filesystem::relative(at->path(), directory).string(), std::move(content));
+        files.emplace(at->path().lexically_relative(directory).string(), std::move(content));
       }
     }
     if (!error) {
