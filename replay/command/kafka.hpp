@@ -1,7 +1,6 @@
 #pragma once
 // mdreplay kafka: a session into a topic.
 
-#include <malloc.h>
 #include <signal.h>
 
 #include <atomic>
@@ -32,16 +31,6 @@ inline std::atomic<bool>& stop_on_signals() {
     ::sigaction(signal, &action, nullptr);
   }
   return stop;
-}
-
-/// librdkafka allocates and frees some pieces a message: what goes back to the kernel meanwhile has to be made anew.
-inline void keep_freed_memory() noexcept {
-#ifdef __GLIBC__
-  constexpr int kTrimThresholdBytes = 512 << 20;
-  constexpr int kTopPadBytes = 16 << 20;
-  (void)::mallopt(M_TRIM_THRESHOLD, kTrimThresholdBytes);
-  (void)::mallopt(M_TOP_PAD, kTopPadBytes);
-#endif
 }
 
 struct KafkaCommand {
@@ -121,7 +110,6 @@ struct KafkaCommand {
     if (auto begun = play.begin(); !begun) {
       return begun;
     }
-    keep_freed_memory();
     const auto report = publish_session(options, [&play](const std::string& words) { play.say(words); });
     play.finish();
     if (!report) {

@@ -30,9 +30,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kAskTimeout{10'000};
 constexpr std::int64_t kConnectPatienceNs = 10 * kNanosecondsPerSecond;
-// As much as the producer may have in flight of frames with a trade each; no more, as it is used round and round, and
-// is then in the caches.
-constexpr std::size_t kRingBytes = 16U << 20U;
+// Enough to keep brokers busy; no more, as what keeps them is used round and round, and is then in the caches.
+constexpr std::uint32_t kInFlightMax = 1U << 15U;
+constexpr std::size_t kRingBytes = 8U << 20U;  // of frames with a trade each
 constexpr std::size_t kUsualFrameBytes = 512U << 10U;
 // Read while we connect, when the processors have nothing else to do.
 constexpr std::size_t kBatchesAhead = 32;
@@ -232,6 +232,7 @@ Result<void> SessionPublisher::connect() {
   publish.begin.emplace();
   publish.begin_at_ends = !options_.resume;
   publish.topics_must_exist = true;
+  publish.in_flight_max = kInFlightMax;
   publish.message_max_bytes = static_cast<std::uint32_t>(kUsualFrameBytes);
   publish_ = stage::Publish::make(std::move(publish), nullptr);
   const std::int64_t deadline_ns = monotonic_clock_ns() + kConnectPatienceNs;

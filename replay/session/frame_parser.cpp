@@ -31,6 +31,93 @@ bool exchange_time(const JsonScanner::Number& number, std::int64_t& out_ms) noex
          out_ms <= kExchangeTimeMaxMs;
 }
 
+/// Over what a venue usually writes, in one pass. Where a function here is false, it may still be good JSON.
+class UsualText {
+ public:
+  explicit UsualText(std::string_view text) noexcept : begin_(text.data()), at_(begin_), end_(begin_ + text.size()) {}
+
+  [[nodiscard]] std::size_t offset() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
+  bool take(char expected) noexcept {
+    const bool there = at_ != end_ && *at_ == expected;
+    at_ += there ? 1 : 0;
+    return there;
+  }
+  /// A key of one character and its colon; '\0' where there is none.
+  char key() noexcept {
+    if (end_ - at_ < 4 || at_[0] != '"' || at_[2] != '"' || at_[3] != ':') {
+      return '\0';
+    }
+    at_ += 4;
+    return at_[-3];
+  }
+  /// Without escapes.
+  bool string(std::string_view& out) noexcept {
+    if (!take('"')) {
+      return false;
+    }
+    const char* const begin = at_;
+    while (at_ != end_ && *at_ != '"' && *at_ != '\\' && static_cast<unsigned char>(*at_) >= 0x20) {
+      ++at_;
+    }
+    out = {begin, static_cast<std::size_t>(at_ - begin)};
+    return take('"');
+  }
+  /// null, or a list of strings.
+  bool conditions() noexcept {
+    if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with("null")) {
+      at_ += 4;
+      return true;
+    }
+    if (!take('[')) {
+      return false;
+    }
+    std::string_view ignored;
+    do {
+      if (!string(ignored)) {
+        return false;
+      }
+    } while (take(','));
+    return take(']');
+  }
+  /// Without a sign and an exponent, of at most 18 characters: such a one leaves no range. `whole`: the digits before
+  /// the point.
+  bool number(std::int64_t& whole, bool& zero, bool& integer) noexcept {
+    const char* const begin = at_;
+    whole = 0;
+    unsigned digits = 0;  // all of them or-ed: 0 where each is 0
+    for (; at_ != end_ && is_digit(*at_); ++at_) {
+      if (at_ - begin >= 18) {
+        return false;
+      }
+      whole = whole * 10 + (*at_ - '0');
+      digits |= digit_bits(*at_);
+    }
+    if (at_ == begin || (*begin == '0' && at_ - begin > 1)) {
+      return false;
+    }
+    integer = !take('.');
+    if (!integer) {
+      const char* const fraction = at_;
+      for (; at_ != end_ && is_digit(*at_); ++at_) {
+        digits |= digit_bits(*at_);
+      }
+      if (at_ == fraction) {
+        return false;
+      }
+    }
+    zero = digits == 0;
+    return at_ - begin <= 18 && at_ != end_ && (*at_ == ',' || *at_ == '}');
+  }
+
+ private:
+  static bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+  static unsigned digit_bits(char c) noexcept { return static_cast<unsigned>(c - '0'); }
+
+  const char* begin_;
+  const char* at_;
+  const char* end_;
+};
+
 }  // namespace
 
 /// What is known of an element while its keys come by.
@@ -188,7 +275,69 @@ bool FrameParser::parse_list(JsonScanner& scanner, std::size_t start, FrameShape
   return scanner.take(']');
 }
 
+/// A trade as venues write it: no blanks, no escapes, the five keys that are known, each once. False, with nothing
+/// read, where it is anything else.
+bool FrameParser::parse_usual(JsonScanner& scanner, FrameElement& out) {
+  UsualText text(scanner.rest());
+  std::string_view symbol;
+  std::int64_t whole = 0;
+  bool zero = false;
+  bool integer = false;
+  bool no_size = false;
+  std::uint32_t seen = 0;
+  if (!text.take('{')) {
+    return false;
+  }
+  do {
+    const char key = text.key();
+    const std::uint32_t letter = letter_bit({&key, 1});
+    if ((seen & letter) != 0) {
+      return false;
+    }
+    seen |= letter;
+    bool good = false;
+    switch (key) {
+      case 'c':
+        good = text.conditions();
+        break;
+      case 'p':
+        good = text.number(whole, zero, integer);
+        break;
+      case 's':
+        good = text.string(symbol);
+        break;
+      case 't':
+        out.time_offset = static_cast<std::uint32_t>(text.offset());
+        good =
+            text.number(out.exchange_time_ms, zero, integer) && integer && out.exchange_time_ms <= kExchangeTimeMaxMs;
+        out.time_length = static_cast<std::uint32_t>(text.offset()) - out.time_offset;
+        break;
+      case 'v':
+        good = text.number(whole, no_size, integer);
+        break;
+      default:
+        break;
+    }
+    if (!good) {
+      return false;
+    }
+  } while (text.take(','));
+  constexpr std::uint32_t kNeeded = letter_bit("p") | letter_bit("s") | letter_bit("t") | letter_bit("v");
+  if ((seen & kNeeded) != kNeeded || !text.take('}')) {
+    return false;
+  }
+  out.symbol = symbols_.add(symbol);
+  out.is_trade = out.symbol != SymbolTable::kNone;
+  out.trade_flags = static_cast<std::uint16_t>(no_size ? kTradePriceUpdate : 0);
+  scanner.skip(text.offset());
+  return true;
+}
+
 bool FrameParser::parse_element(JsonScanner& scanner, FrameElement& out) {
+  if (parse_usual(scanner, out)) {
+    return true;
+  }
+  out = FrameElement{};
   const std::size_t begin = scanner.offset();
   out.symbol = SymbolTable::kNone;
   if (scanner.peek() != '{') {

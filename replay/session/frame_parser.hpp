@@ -70,6 +70,7 @@ class FrameParser {
   bool parse_member(JsonScanner& scanner, std::size_t start, Message& message, FrameShape& out);
   bool parse_list(JsonScanner& scanner, std::size_t start, FrameShape& out);
   bool parse_element(JsonScanner& scanner, FrameElement& out);
+  bool parse_usual(JsonScanner& scanner, FrameElement& out);
   bool parse_field(JsonScanner& scanner, std::string_view key, Trade& trade);
   bool skip_value(JsonScanner& scanner, int depth);
   bool skip_list(JsonScanner& scanner, int depth);

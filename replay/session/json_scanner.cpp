@@ -1,5 +1,6 @@
 #include "replay/session/json_scanner.hpp"
 
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -323,11 +324,11 @@ std::string quote(std::string_view text) {
 
 bool is_utf8(std::string_view text) noexcept {
   while (!text.empty()) {
-    std::uint64_t eight = 0;
-    if (text.size() >= sizeof eight) {
-      std::memcpy(&eight, text.data(), sizeof eight);
-      if ((eight & 0x8080808080808080U) == 0) {
-        text.remove_prefix(sizeof eight);
+    std::array<std::uint64_t, 4> words{};
+    if (text.size() >= sizeof words) {
+      std::memcpy(words.data(), text.data(), sizeof words);
+      if (((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080U) == 0) {
+        text.remove_prefix(sizeof words);
         continue;
       }
     }

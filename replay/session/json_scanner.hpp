@@ -50,6 +50,10 @@ class JsonScanner {
   /// Any one value, whole.
   [[nodiscard]] bool skip_value() noexcept { return skip_value(kMaxDepth); }
 
+  /// What is not read yet; and past the first so many bytes of it.
+  [[nodiscard]] std::string_view rest() const noexcept { return {at_, static_cast<std::size_t>(end_ - at_)}; }
+  void skip(std::size_t bytes) noexcept { at_ += bytes; }
+
   [[nodiscard]] std::size_t offset() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
   [[nodiscard]] std::string_view since(std::size_t offset) const noexcept {
     return {begin_ + offset, this->offset() - offset};

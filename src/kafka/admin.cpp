@@ -16,20 +16,13 @@ int as_int(Admin::Milliseconds timeout) {
   return static_cast<int>(timeout.count());
 }
 
-}  // namespace
-
-struct Admin::State : Peer {
-  Owned<rd_kafka_t> client;
-
-  [[nodiscard]] Owned<rd_kafka_AdminOptions_t> options(rd_kafka_admin_op_t operation, Milliseconds timeout) const {
-    Owned<rd_kafka_AdminOptions_t> made(::rd_kafka_AdminOptions_new(client.get(), operation));
-    char words[128];
-    ::rd_kafka_AdminOptions_set_request_timeout(made.get(), as_int(timeout), words, sizeof words);
-    return made;
-  }
-};
-
-namespace {
+Owned<rd_kafka_AdminOptions_t> options_for(const Client& client, rd_kafka_admin_op_t operation,
+                                           Admin::Milliseconds timeout) {
+  Owned<rd_kafka_AdminOptions_t> made(::rd_kafka_AdminOptions_new(client.handle.get(), operation));
+  char words[128];
+  ::rd_kafka_AdminOptions_set_request_timeout(made.get(), as_int(timeout), words, sizeof words);
+  return made;
+}
 
 /// The one answer to one request, on a queue of its own: what another request is told too late goes nowhere.
 class Answer {
@@ -70,7 +63,7 @@ Result<void> outcome(const std::string& what, const rd_kafka_topic_result_t* con
 
 }  // namespace
 
-Admin::Admin(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
+Admin::Admin(std::shared_ptr<Client> client) noexcept : client_(std::move(client)) {}
 Admin::~Admin() = default;
 
 Result<std::unique_ptr<Admin>> Admin::connect(const Config& config) {
@@ -81,32 +74,32 @@ Result<std::unique_ptr<Admin>> Admin::connect(const Config& config) {
   if (!conf) {
     return tl::unexpected(conf.error());
   }
-  auto state = std::make_unique<State>();
-  state->bootstrap = config.bootstrap;
-  auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf), state.get());
-  if (!client) {
-    return tl::unexpected(client.error());
+  auto client = std::make_shared<Client>();
+  client->bootstrap = config.bootstrap;
+  auto handle = make_client(RD_KAFKA_PRODUCER, std::move(*conf), client.get());
+  if (!handle) {
+    return tl::unexpected(handle.error());
   }
-  state->client = std::move(*client);
-  return std::unique_ptr<Admin>(new Admin(std::move(state)));
+  client->handle = std::move(*handle);
+  return std::make_unique<Admin>(std::move(client));
 }
 
 Result<std::string> Admin::cluster_id(Milliseconds timeout) {
-  char* const id = ::rd_kafka_clusterid(state_->client.get(), as_int(timeout));
+  char* const id = ::rd_kafka_clusterid(client_->handle.get(), as_int(timeout));
   if (id == nullptr) {
-    return no_answer(*state_);
+    return no_answer(*client_);
   }
   std::string copy(id);
-  ::rd_kafka_mem_free(state_->client.get(), id);
+  ::rd_kafka_mem_free(client_->handle.get(), id);
   return copy;
 }
 
 Result<TopicDescription> Admin::describe(const std::string& topic, Milliseconds timeout) {
-  const Owned<rd_kafka_topic_t> handle(::rd_kafka_topic_new(state_->client.get(), topic.c_str(), nullptr));
+  const Owned<rd_kafka_topic_t> handle(::rd_kafka_topic_new(client_->handle.get(), topic.c_str(), nullptr));
   const rd_kafka_metadata_t* raw = nullptr;
-  const auto error = ::rd_kafka_metadata(state_->client.get(), 0, handle.get(), &raw, as_int(timeout));
+  const auto error = ::rd_kafka_metadata(client_->handle.get(), 0, handle.get(), &raw, as_int(timeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return kafka_error("topic " + topic, error, *state_);
+    return kafka_error("topic " + topic, error, *client_);
   }
   const Owned<const rd_kafka_metadata_t> metadata(raw);
   TopicDescription description{topic};
@@ -115,7 +108,7 @@ Result<TopicDescription> Admin::describe(const std::string& topic, Milliseconds 
   }
   const rd_kafka_metadata_topic_t& found = metadata->topics[0];
   if (found.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return kafka_error("topic " + topic, found.err, *state_);
+    return kafka_error("topic " + topic, found.err, *client_);
   }
   description.exists = true;
   description.partitions = found.partition_cnt;
@@ -133,10 +126,10 @@ Result<std::vector<std::pair<std::string, std::string>>> Admin::properties(const
   const Owned<rd_kafka_ConfigResource_t> resource(
       ::rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str()));
   std::array<rd_kafka_ConfigResource_t*, 1> resources = {resource.get()};
-  const auto options = state_->options(RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
-  const Answer answer(state_->client.get());
-  ::rd_kafka_DescribeConfigs(state_->client.get(), resources.data(), resources.size(), options.get(), answer.queue());
-  auto event = answer.wait(what, timeout, *state_);
+  const auto options = options_for(*client_, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
+  const Answer answer(client_->handle.get());
+  ::rd_kafka_DescribeConfigs(client_->handle.get(), resources.data(), resources.size(), options.get(), answer.queue());
+  auto event = answer.wait(what, timeout, *client_);
   if (!event) {
     return tl::unexpected(event.error());
   }
@@ -145,7 +138,7 @@ Result<std::vector<std::pair<std::string, std::string>>> Admin::properties(const
   const auto* const* const described = ::rd_kafka_DescribeConfigs_result_resources(result, &count);
   if (count != 1 || ::rd_kafka_ConfigResource_error(described[0]) != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return kafka_error(what, count == 1 ? ::rd_kafka_ConfigResource_error(described[0]) : RD_KAFKA_RESP_ERR__BAD_MSG,
-                       *state_);
+                       *client_);
   }
   std::vector<std::pair<std::string, std::string>> list;
   const auto* const* const entries = ::rd_kafka_ConfigResource_configs(described[0], &count);
@@ -179,12 +172,29 @@ Result<TopicSettings> Admin::settings(const std::string& topic, Milliseconds tim
 
 Result<OffsetRange> Admin::offsets(const std::string& topic, std::int32_t partition, Milliseconds timeout) {
   OffsetRange range;
-  const auto error = ::rd_kafka_query_watermark_offsets(state_->client.get(), topic.c_str(), partition, &range.begin,
+  const auto error = ::rd_kafka_query_watermark_offsets(client_->handle.get(), topic.c_str(), partition, &range.begin,
                                                         &range.end, as_int(timeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return kafka_error(fmt::format("offsets of {}[{}]", topic, partition), error, *state_);
+    return kafka_error(fmt::format("offsets of {}[{}]", topic, partition), error, *client_);
   }
   return range;
+}
+
+Result<std::vector<std::int64_t>> Admin::ends(const std::string& topic, std::int32_t partitions, Milliseconds timeout) {
+  const Owned<rd_kafka_topic_partition_list_t> list(::rd_kafka_topic_partition_list_new(partitions));
+  for (std::int32_t partition = 0; partition < partitions; ++partition) {
+    ::rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = RD_KAFKA_OFFSET_END;
+  }
+  auto error = ::rd_kafka_offsets_for_times(client_->handle.get(), list.get(), as_int(timeout));
+  std::vector<std::int64_t> ends;
+  for (std::int32_t i = 0; i < partitions && error == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
+    error = list->elems[i].err;
+    ends.push_back(list->elems[i].offset);
+  }
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return kafka_error("ends of topic " + topic, error, *client_);
+  }
+  return ends;
 }
 
 Result<bool> Admin::create(const TopicWanted& topic, Milliseconds timeout) {
@@ -198,11 +208,11 @@ Result<bool> Admin::create(const TopicWanted& topic, Milliseconds timeout) {
   ::rd_kafka_NewTopic_set_config(wanted.get(), "retention.ms", std::to_string(topic.retention_ms).c_str());
   ::rd_kafka_NewTopic_set_config(wanted.get(), "cleanup.policy", "delete");
   std::array<rd_kafka_NewTopic_t*, 1> topics = {wanted.get()};
-  const auto options = state_->options(RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout);
+  const auto options = options_for(*client_, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout);
   ::rd_kafka_AdminOptions_set_operation_timeout(options.get(), as_int(timeout), words, sizeof words);
-  const Answer answer(state_->client.get());
-  ::rd_kafka_CreateTopics(state_->client.get(), topics.data(), topics.size(), options.get(), answer.queue());
-  auto event = answer.wait(what, timeout, *state_);
+  const Answer answer(client_->handle.get());
+  ::rd_kafka_CreateTopics(client_->handle.get(), topics.data(), topics.size(), options.get(), answer.queue());
+  auto event = answer.wait(what, timeout, *client_);
   if (!event) {
     return tl::unexpected(event.error());
   }
@@ -213,7 +223,7 @@ Result<bool> Admin::create(const TopicWanted& topic, Milliseconds timeout) {
   if (error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
     return false;
   }
-  if (auto done = outcome(what, results, count, *state_); !done) {
+  if (auto done = outcome(what, results, count, *client_); !done) {
     return tl::unexpected(done.error());
   }
   if (auto led = wait_for(what, topic.name, true, timeout); !led) {
@@ -238,10 +248,10 @@ Result<void> Admin::set(const std::string& topic, const std::string& property, c
     ::rd_kafka_ConfigResource_set_config(resource.get(), name.c_str(), text.c_str());
   }
   std::array<rd_kafka_ConfigResource_t*, 1> resources = {resource.get()};
-  const auto options = state_->options(RD_KAFKA_ADMIN_OP_ALTERCONFIGS, timeout);
-  const Answer answer(state_->client.get());
-  ::rd_kafka_AlterConfigs(state_->client.get(), resources.data(), resources.size(), options.get(), answer.queue());
-  auto event = answer.wait(what, timeout, *state_);
+  const auto options = options_for(*client_, RD_KAFKA_ADMIN_OP_ALTERCONFIGS, timeout);
+  const Answer answer(client_->handle.get());
+  ::rd_kafka_AlterConfigs(client_->handle.get(), resources.data(), resources.size(), options.get(), answer.queue());
+  auto event = answer.wait(what, timeout, *client_);
   if (!event) {
     return tl::unexpected(event.error());
   }
@@ -249,7 +259,7 @@ Result<void> Admin::set(const std::string& topic, const std::string& property, c
   const auto* const* const altered =
       ::rd_kafka_AlterConfigs_result_resources(::rd_kafka_event_AlterConfigs_result(event->get()), &count);
   const auto error = count == 1 ? ::rd_kafka_ConfigResource_error(altered[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
-  return error == RD_KAFKA_RESP_ERR_NO_ERROR ? Result<void>{} : kafka_error(what, error, *state_);
+  return error == RD_KAFKA_RESP_ERR_NO_ERROR ? Result<void>{} : kafka_error(what, error, *client_);
 }
 
 Result<void> Admin::add_partitions(const std::string& topic, std::int32_t total, Milliseconds timeout) {
@@ -261,37 +271,37 @@ Result<void> Admin::add_partitions(const std::string& topic, std::int32_t total,
     return fail(ErrorCode::usage, fmt::format("{}: {}", what, words));
   }
   std::array<rd_kafka_NewPartitions_t*, 1> topics = {wanted.get()};
-  const auto options = state_->options(RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, timeout);
+  const auto options = options_for(*client_, RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, timeout);
   ::rd_kafka_AdminOptions_set_operation_timeout(options.get(), as_int(timeout), words, sizeof words);
-  const Answer answer(state_->client.get());
-  ::rd_kafka_CreatePartitions(state_->client.get(), topics.data(), topics.size(), options.get(), answer.queue());
-  auto event = answer.wait(what, timeout, *state_);
+  const Answer answer(client_->handle.get());
+  ::rd_kafka_CreatePartitions(client_->handle.get(), topics.data(), topics.size(), options.get(), answer.queue());
+  auto event = answer.wait(what, timeout, *client_);
   if (!event) {
     return tl::unexpected(event.error());
   }
   std::size_t count = 0;
   const auto* const* const results =
       ::rd_kafka_CreatePartitions_result_topics(::rd_kafka_event_CreatePartitions_result(event->get()), &count);
-  return outcome(what, results, count, *state_);
+  return outcome(what, results, count, *client_);
 }
 
 Result<void> Admin::remove(const std::string& topic, Milliseconds timeout) {
   const std::string what = "deleting topic " + topic;
   const Owned<rd_kafka_DeleteTopic_t> wanted(::rd_kafka_DeleteTopic_new(topic.c_str()));
   std::array<rd_kafka_DeleteTopic_t*, 1> topics = {wanted.get()};
-  const auto options = state_->options(RD_KAFKA_ADMIN_OP_DELETETOPICS, timeout);
+  const auto options = options_for(*client_, RD_KAFKA_ADMIN_OP_DELETETOPICS, timeout);
   char words[256];
   ::rd_kafka_AdminOptions_set_operation_timeout(options.get(), as_int(timeout), words, sizeof words);
-  const Answer answer(state_->client.get());
-  ::rd_kafka_DeleteTopics(state_->client.get(), topics.data(), topics.size(), options.get(), answer.queue());
-  auto event = answer.wait(what, timeout, *state_);
+  const Answer answer(client_->handle.get());
+  ::rd_kafka_DeleteTopics(client_->handle.get(), topics.data(), topics.size(), options.get(), answer.queue());
+  auto event = answer.wait(what, timeout, *client_);
   if (!event) {
     return tl::unexpected(event.error());
   }
   std::size_t count = 0;
   const auto* const* const results =
       ::rd_kafka_DeleteTopics_result_topics(::rd_kafka_event_DeleteTopics_result(event->get()), &count);
-  if (auto done = outcome(what, results, count, *state_); !done) {
+  if (auto done = outcome(what, results, count, *client_); !done) {
     return done;
   }
   return wait_for(what, topic, false, timeout);
@@ -305,7 +315,7 @@ Result<void> Admin::wait_for(const std::string& what, const std::string& topic, 
       return {};
     }
     if (monotonic_clock_ns() > deadline_ns) {
-      return found ? kafka_error(what, RD_KAFKA_RESP_ERR__TIMED_OUT, *state_) : tl::unexpected(found.error());
+      return found ? kafka_error(what, RD_KAFKA_RESP_ERR__TIMED_OUT, *client_) : tl::unexpected(found.error());
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }

@@ -58,6 +58,11 @@ class Peer {
   std::string complaint_;
 };
 
+/// A client that several may share: one that sends, and one that asks.
+struct Client : Peer {
+  Owned<rd_kafka_t> handle;
+};
+
 /// ErrorCode::usage where the properties do not fit together (a certificate that is not there, …). `peer`: who keeps
 /// what the client complains of; it becomes the client's opaque.
 [[nodiscard]] Result<Owned<rd_kafka_t>> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf,

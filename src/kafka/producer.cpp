@@ -35,8 +35,8 @@ struct Producer::State {
   ~State() {
     topics.clear();
     events.reset();
-    if (client != nullptr) {
-      ::rd_kafka_purge(client.get(),
+    if (client->handle != nullptr) {
+      ::rd_kafka_purge(client->handle.get(),
                        RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
     }
   }
@@ -46,7 +46,7 @@ struct Producer::State {
   /// The first words stay, but for a fatal error's own: what follows it says "fatal" and no more.
   void fail_with(const char* otherwise);
 
-  Owned<rd_kafka_t> client;
+  const std::shared_ptr<Client> client = std::make_shared<Client>();
   Owned<rd_kafka_queue_t> events;
   std::vector<Owned<rd_kafka_topic_t>> topics;
   std::optional<std::string> failure;
@@ -69,6 +69,7 @@ Result<std::unique_ptr<Producer>> Producer::make(const Config& config, const std
                                  {"linger.ms", "5"},
                                  {"batch.num.messages", "10000"},
                                  {"allow.auto.create.topics", "false"},
+                                 {"isolation.level", "read_uncommitted"},  // of admin(): the end is the end
                                  {"socket.keepalive.enable", "true"},
                                  {"socket.nagle.disable", "true"},
                                  {"reconnect.backoff.max.ms", "2000"},
@@ -77,15 +78,16 @@ Result<std::unique_ptr<Producer>> Producer::make(const Config& config, const std
     return tl::unexpected(conf.error());
   }
   ::rd_kafka_conf_set_events(conf->get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
-  auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
-  if (!client) {
-    return tl::unexpected(client.error());
-  }
   auto state = std::make_unique<State>();
-  state->client = std::move(*client);
-  state->events.reset(::rd_kafka_queue_get_main(state->client.get()));
+  state->client->bootstrap = config.bootstrap;
+  auto handle = make_client(RD_KAFKA_PRODUCER, std::move(*conf), state->client.get());
+  if (!handle) {
+    return tl::unexpected(handle.error());
+  }
+  state->client->handle = std::move(*handle);
+  state->events.reset(::rd_kafka_queue_get_main(state->client->handle.get()));
   for (const std::string& topic : topics) {
-    state->topics.emplace_back(::rd_kafka_topic_new(state->client.get(), topic.c_str(), nullptr));
+    state->topics.emplace_back(::rd_kafka_topic_new(state->client->handle.get(), topic.c_str(), nullptr));
     if (state->topics.back() == nullptr) {
       return fail(ErrorCode::usage,
                   fmt::format("\"{}\" is no name of a topic: {}", topic, ::rd_kafka_err2str(::rd_kafka_last_error())));
@@ -122,7 +124,7 @@ ProduceStatus Producer::produce(const OutgoingMessage& message) noexcept {
     header.val = message.headers[i].value.data();
     header.size = static_cast<ssize_t>(message.headers[i].value.size());
   }
-  const Owned<rd_kafka_error_t> error(::rd_kafka_produceva(state_->client.get(), views.data(), count));
+  const Owned<rd_kafka_error_t> error(::rd_kafka_produceva(state_->client->handle.get(), views.data(), count));
   if (error == nullptr) [[likely]] {
     return ProduceStatus::taken;
   }
@@ -166,7 +168,7 @@ void Producer::State::note_error(rd_kafka_event_t* event) {
 
 void Producer::State::fail_with(const char* otherwise) {
   char words[256];
-  const auto fatal = ::rd_kafka_fatal_error(client.get(), words, sizeof words);
+  const auto fatal = ::rd_kafka_fatal_error(client->handle.get(), words, sizeof words);
   failure = redact(fatal == RD_KAFKA_RESP_ERR_NO_ERROR ? std::string(otherwise)
                                                        : fmt::format("{}: {}", ::rd_kafka_err2name(fatal), words));
 }
@@ -194,7 +196,7 @@ bool Producer::poll(int timeout_ms, const std::function<void(const DeliveryRepor
 
 std::optional<std::int32_t> Producer::partition_count(std::size_t topic, int timeout_ms) {
   const rd_kafka_metadata_t* raw = nullptr;
-  if (::rd_kafka_metadata(state_->client.get(), 0, state_->topics[topic].get(), &raw, timeout_ms) !=
+  if (::rd_kafka_metadata(state_->client->handle.get(), 0, state_->topics[topic].get(), &raw, timeout_ms) !=
       RD_KAFKA_RESP_ERR_NO_ERROR) {
     return std::nullopt;
   }
@@ -203,6 +205,10 @@ std::optional<std::int32_t> Producer::partition_count(std::size_t topic, int tim
     return std::nullopt;
   }
   return metadata->topics[0].partition_cnt;
+}
+
+std::unique_ptr<Admin> Producer::admin() const {
+  return std::make_unique<Admin>(state_->client);
 }
 
 const std::optional<std::string>& Producer::failure() const noexcept {

@@ -154,7 +154,8 @@ void PublishBody::connect(std::int64_t now_ns) {
     failure_ = producer.error();
     return;
   }
-  auto connection = connect_cluster(options_, connected_once_ ? std::optional(cursor_) : std::nullopt);
+  const auto admin = (*producer)->admin();
+  auto connection = connect_cluster(options_, connected_once_ ? std::optional(cursor_) : std::nullopt, *admin);
   if (connection && connected_once_ && connection->cluster_id != cluster_id()) {
     connection = tl::unexpected(ConnectFailure{
         Error{ErrorCode::environment,

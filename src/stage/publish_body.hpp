@@ -53,6 +53,7 @@ class PublishBody final : public Publish {
   static constexpr std::uint64_t kJournalLane = 0;
   static constexpr std::uint64_t kOutboxLane = 1;
   static constexpr std::uint64_t kCarefulInFlight = 64;
+  static constexpr std::uint64_t kLookAhead = 4096;
   static constexpr std::size_t kLanes = 2;
 
   /// What of a partition is not in the cursor, because it is of this producer alone.
@@ -60,8 +61,9 @@ class PublishBody final : public Publish {
     Position previous = 0;                     // of the next message's header
     std::map<std::uint64_t, Position> others;  // the same, by source, where that is not ours
     std::uint64_t in_flight = 0;
-    bool open = false;   // the first message of this producer is acknowledged
-    bool alone = false;  // what is in flight is one message, and nothing joins it
+    bool open = false;         // the first message of this producer is acknowledged
+    bool alone = false;        // what is in flight is one message, and nothing joins it
+    bool passed_over = false;  // one of its messages was looked at before its turn, and waits for it
     std::int64_t heard_ns = 0;
     std::int64_t waiting_ns = 0;  // since when: the last acknowledgement, or the first message in flight
   };
@@ -80,6 +82,9 @@ class PublishBody final : public Publish {
 
   // publish_delivery.cpp
   bool send(std::uint64_t lane_index, std::int64_t now_ns);
+  bool send_firsts(std::uint64_t lane_index, std::int64_t now_ns, std::int64_t wall_ns);
+  kafka::ProduceStatus hand_over(std::uint64_t index, std::uint64_t lane_index, std::int64_t now_ns,
+                                 std::int64_t wall_ns);
   bool listen(std::int64_t now_ns);
   [[nodiscard]] bool may_go(const LaneEntry& entry, std::uint64_t lane_index, std::int64_t now_ns);
   kafka::ProduceStatus produce(const LaneEntry& entry, std::uint64_t tag, std::int64_t wall_ns);

@@ -112,16 +112,29 @@ tl::expected<void, ConnectFailure> check_settings(const PublishOptions& options,
 /// A cursor for a cluster that this journal has no state of.
 tl::expected<PublishCursor, ConnectFailure> first_cursor(const PublishOptions& options, const Descriptions& found,
                                                          kafka::Admin& admin) {
+  // Of a new journal nothing can be there. Of an older one whose state is gone, anything: scan all there is.
   const bool nothing_yet = options.begin ? options.begin_at_ends : options.new_journal;
   PublishCursor cursor;
   for (std::size_t topic = 0; topic < kDestinations; ++topic) {
+    if (found[topic].partitions == 0) {
+      continue;
+    }
+    if (nothing_yet) {
+      const auto ends = admin.ends(options.topics[topic], found[topic].partitions, kAskTimeout);
+      if (!ends) {
+        return soon(ends.error());
+      }
+      for (const std::int64_t end : *ends) {
+        cursor.partitions[topic].push_back({end, 0, {}});
+      }
+      continue;
+    }
     for (std::int32_t partition = 0; partition < found[topic].partitions; ++partition) {
       const auto range = admin.offsets(options.topics[topic], partition, kAskTimeout);
       if (!range) {
         return soon(range.error());
       }
-      // Of a new journal nothing can be there. Of an older one whose state is gone, anything: scan all there is.
-      cursor.partitions[topic].push_back({nothing_yet ? range->end : range->begin, 0, {}});
+      cursor.partitions[topic].push_back({range->begin, 0, {}});
     }
   }
   return cursor;
@@ -281,18 +294,15 @@ std::string more_partitions(const std::string& topic, std::size_t now, std::size
 }
 
 tl::expected<Connection, ConnectFailure> connect_cluster(const PublishOptions& options,
-                                                         const std::optional<PublishCursor>& known) {
-  auto admin = kafka::Admin::connect(options.kafka);
-  if (!admin) {
-    return never(admin.error().message);
-  }
+                                                         const std::optional<PublishCursor>& known,
+                                                         kafka::Admin& admin) {
   Connection connection;
-  auto cluster_id = (*admin)->cluster_id(kAskTimeout);
+  auto cluster_id = admin.cluster_id(kAskTimeout);
   if (!cluster_id) {
     return soon(cluster_id.error());
   }
   connection.cluster_id = *cluster_id;
-  auto found = describe_topics(options, **admin);
+  auto found = describe_topics(options, admin);
   if (!found) {
     return tl::unexpected(found.error());
   }
@@ -301,12 +311,12 @@ tl::expected<Connection, ConnectFailure> connect_cluster(const PublishOptions& o
     return connection;
   }
   if (!options.embedded) {
-    if (auto fit = check_settings(options, **admin); !fit) {
+    if (auto fit = check_settings(options, admin); !fit) {
       return tl::unexpected(fit.error());
     }
   }
   auto cursor = known ? tl::expected<PublishCursor, ConnectFailure>(*known)
-                      : begin_cursor(options, connection.cluster_id, *found, **admin);
+                      : begin_cursor(options, connection.cluster_id, *found, admin);
   if (!cursor) {
     return tl::unexpected(cursor.error());
   }
@@ -314,7 +324,7 @@ tl::expected<Connection, ConnectFailure> connect_cluster(const PublishOptions& o
     return tl::unexpected(same.error());
   }
   if (known || !options.begin_at_ends) {
-    CatchUp catch_up(options, known.has_value(), **admin);
+    CatchUp catch_up(options, known.has_value(), admin);
     if (auto caught_up = catch_up(*cursor); !caught_up) {
       return tl::unexpected(caught_up.error());
     }

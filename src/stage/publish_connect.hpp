@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "mdpipe/kafka/admin.hpp"
 #include "mdpipe/stage/publish.hpp"
 #include "publish_cursor.hpp"
 
@@ -25,7 +26,8 @@ struct ConnectFailure {
 /// Asks, checks, scans. `known`: what this process knows already (a rebuild); else the cluster's state file is read,
 /// and where there is none one is written before anything is sent. Takes seconds where brokers are away.
 [[nodiscard]] tl::expected<Connection, ConnectFailure> connect_cluster(const PublishOptions& options,
-                                                                       const std::optional<PublishCursor>& known);
+                                                                       const std::optional<PublishCursor>& known,
+                                                                       kafka::Admin& admin);
 
 /// The alarm where somebody has added partitions while we run.
 [[nodiscard]] std::string more_partitions(const std::string& topic, std::size_t now, std::size_t pinned);

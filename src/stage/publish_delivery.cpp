@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -43,19 +44,19 @@ bool PublishBody::send(std::uint64_t lane_index, std::int64_t now_ns) {
   bool moved = false;
   while (lane.next() != lane.end()) {
     LaneEntry& entry = lane.at(lane.next());
-    if (!entry.acknowledged && entry.position <= previous_of(entry)) {
+    if (!entry.sent && !entry.acknowledged && entry.position <= previous_of(entry)) {
       found_already(entry);
     }
-    if (entry.acknowledged) {
+    if (std::exchange(entry.sent, false) || entry.acknowledged) {
       lane.sent();
       moved = true;
       continue;
     }
     if (!may_go(entry, lane_index, now_ns)) {
+      moved = send_firsts(lane_index, now_ns, wall_ns) || moved;
       break;
     }
-    const std::uint64_t tag = lane.next() << 1U | lane_index;
-    const kafka::ProduceStatus status = produce(entry, tag, wall_ns);
+    const kafka::ProduceStatus status = hand_over(lane.next(), lane_index, now_ns, wall_ns);
     if (status == kafka::ProduceStatus::queue_full) {
       figures_.queue_full.add();
       break;
@@ -71,6 +72,41 @@ bool PublishBody::send(std::uint64_t lane_index, std::int64_t now_ns) {
       }
       continue;
     }
+    lane.sent();
+    moved = true;
+  }
+  lane.settle();
+  return moved;
+}
+
+/// While one partition's first message is on its way alone, those of the others may be too: each takes the time of an
+/// answer. Only a message before which nothing of its partition waits.
+bool PublishBody::send_firsts(std::uint64_t lane_index, std::int64_t now_ns, std::int64_t wall_ns) {
+  if (goes_alone(lane_index) || goes_carefully(lane_index)) {
+    return false;
+  }
+  Lane& lane = lanes_[lane_index];
+  const std::uint64_t end = std::min(lane.end(), lane.next() + kLookAhead);
+  bool moved = false;
+  for (std::uint64_t index = lane.ahead(); index < end; index = lane.ahead()) {
+    LaneEntry& entry = lane.at(index);
+    Flight& flight = flight_of(entry);
+    if (!flight.open && !flight.alone && !flight.passed_over && !entry.acknowledged &&
+        entry.position > previous_of(entry)) {
+      entry.sent = hand_over(index, lane_index, now_ns, wall_ns) == kafka::ProduceStatus::taken;
+      moved = moved || entry.sent;
+    }
+    flight.passed_over = flight.passed_over || !entry.sent;
+    lane.looked_at();
+  }
+  return moved;
+}
+
+kafka::ProduceStatus PublishBody::hand_over(std::uint64_t index, std::uint64_t lane_index, std::int64_t now_ns,
+                                            std::int64_t wall_ns) {
+  const LaneEntry& entry = lanes_[lane_index].at(index);
+  const kafka::ProduceStatus status = produce(entry, index << 1U | lane_index, wall_ns);
+  if (status == kafka::ProduceStatus::taken) {
     Flight& flight = flight_of(entry);
     flight.alone = !flight.open || goes_alone(lane_index);
     previous_of(entry) = entry.position;
@@ -78,11 +114,8 @@ bool PublishBody::send(std::uint64_t lane_index, std::int64_t now_ns) {
     ++flight.in_flight;
     ++in_flight_[lane_index];
     figures_.bytes_sent.add(entry.value.size());
-    lane.sent();
-    moved = true;
   }
-  lane.settle();
-  return moved;
+  return status;
 }
 
 kafka::ProduceStatus PublishBody::produce(const LaneEntry& entry, std::uint64_t tag, std::int64_t wall_ns) {

@@ -1,6 +1,7 @@
 #pragma once
 // Messages on their way to Kafka, in order, until each is acknowledged.
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -20,12 +21,14 @@ struct LaneEntry {
   std::int32_t partition = 0;
   Destination destination = Destination::raw;
   std::uint8_t header_flags = 0;
+  bool sent = false;  // before its turn
   bool acknowledged = false;
   std::string_view error;  // of dead letters: what was wrong
   std::string_view stage;  // ... and who found it so
 };
 
-/// A ring: [begin, next) have been given to the producer, [next, end) wait. Nothing is allocated after construction.
+/// A ring: [begin, next) have been given to the producer, [next, end) wait, but for those that were sent before their
+/// turn. Nothing is allocated after construction.
 class Lane {
  public:
   explicit Lane(std::size_t capacity) : ring_(capacity), mask_(capacity - 1) {}
@@ -51,14 +54,23 @@ class Lane {
       ++begin_;
     }
   }
+  /// The next entry to be looked at for what can be sent before its turn.
+  [[nodiscard]] std::uint64_t ahead() noexcept { return ahead_ = std::max(ahead_, next_); }
+  void looked_at() noexcept { ++ahead_; }
   /// All that is not acknowledged is to be sent again.
-  void rewind() noexcept { next_ = begin_; }
+  void rewind() noexcept {
+    for (std::uint64_t index = next_; index < ahead_; ++index) {
+      at(index).sent = false;
+    }
+    next_ = ahead_ = begin_;
+  }
 
  private:
   std::vector<LaneEntry> ring_;
   std::uint64_t mask_;
   std::uint64_t begin_ = 0;
   std::uint64_t next_ = 0;
+  std::uint64_t ahead_ = 0;
   std::uint64_t end_ = 0;
 };
 

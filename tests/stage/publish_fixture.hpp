@@ -60,7 +60,7 @@ inline Expected expected_of(const ReadMessage& message) {
 
 class PublishTest : public ::testing::Test {
  protected:
-  static constexpr std::size_t kTests = 16;
+  static constexpr std::size_t kTests = 17;
 
   static void SetUpTestSuite() {
     used = 0;

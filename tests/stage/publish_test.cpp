@@ -104,6 +104,36 @@ TEST_F(PublishTest, SendsTheFirstMessageOfAPartitionAloneAndTheFirstAfterASilenc
   }
 }
 
+TEST_F(PublishTest, SendsTheFirstMessagesOfPartitionsSideBySideAndNothingElseWithThem) {
+  open();
+  broker->set_round_trip_ms(50);
+  std::map<std::int32_t, std::string> symbols;  // one in each partition
+  for (const std::string& symbol : kSymbols) {
+    symbols.emplace(kafka::partition_of(symbol, kPartitions), symbol);
+  }
+  ASSERT_EQ(symbols.size(), std::size_t{kPartitions});
+  std::uint64_t given = 0;
+  for (const auto& [partition, symbol] : symbols) {
+    for (int i = 0; i < 4; ++i) {
+      const TestTrade trade{symbol, "1", "1", 1, std::to_string(++given)};
+      const RecordView record = records_.frame({trade});
+      want(record.trades()[0], trade);
+      give(record);
+    }
+  }
+  std::set<std::uint64_t> seen;
+  poll_until("an acknowledgement", [&] {
+    const bool any = publish_->figures().trades_acknowledged.get() != 0;
+    if (!any && publish_->figures().in_flight.get() != 0) {
+      seen.insert(publish_->figures().in_flight.get());
+    }
+    return any;
+  });
+  EXPECT_THAT(seen, ElementsAre(kPartitions));
+  settle();
+  EXPECT_EQ(unfiltered(Destination::raw), wanted_);
+}
+
 TEST_F(PublishTest, MakesDeadLettersOfBadFramesByteForByte) {
   open();
   const std::string payload("{\"type\":\"tr\0de\n\xFF", 16);

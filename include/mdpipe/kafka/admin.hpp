@@ -41,10 +41,14 @@ struct OffsetRange {
   std::int64_t end = 0;
 };
 
+struct Client;
+
 /// Thread safety: one thread at a time. Every call takes at most its time-out; errors name the brokers asked.
 class Admin {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Admin>> connect(const Config& config);
+  /// Asks by a client that there is: see Producer::admin().
+  explicit Admin(std::shared_ptr<Client> client) noexcept;
   ~Admin();
   Admin(const Admin&) = delete;
   Admin& operator=(const Admin&) = delete;
@@ -56,6 +60,9 @@ class Admin {
   [[nodiscard]] Result<TopicDescription> describe(const std::string& topic, Milliseconds timeout);
   [[nodiscard]] Result<TopicSettings> settings(const std::string& topic, Milliseconds timeout);
   [[nodiscard]] Result<OffsetRange> offsets(const std::string& topic, std::int32_t partition, Milliseconds timeout);
+  /// The ends of a topic's partitions 0 to `partitions` - 1, by one request to each of their leaders.
+  [[nodiscard]] Result<std::vector<std::int64_t>> ends(const std::string& topic, std::int32_t partitions,
+                                                       Milliseconds timeout);
   /// Returns when it is there and each partition has a leader; false where it was there already.
   [[nodiscard]] Result<bool> create(const TopicWanted& topic, Milliseconds timeout);
   /// Sets one property of a topic; what else was set for it stays.
@@ -74,9 +81,7 @@ class Admin {
   [[nodiscard]] Result<void> wait_for(const std::string& what, const std::string& topic, bool exists,
                                       Milliseconds timeout);
 
-  struct State;
-  explicit Admin(std::unique_ptr<State> state) noexcept;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<Client> client_;
 };
 
 }  // namespace mdpipe::kafka

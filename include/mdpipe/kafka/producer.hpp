@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "mdpipe/base/error.hpp"
+#include "mdpipe/kafka/admin.hpp"
 #include "mdpipe/kafka/config.hpp"
 
 namespace mdpipe::kafka {
@@ -73,6 +74,9 @@ class Producer {
 
   /// How many partitions a topic has now; nothing where no broker says so in time.
   [[nodiscard]] std::optional<std::int32_t> partition_count(std::size_t topic, int timeout_ms);
+
+  /// Asks by this producer's own connections. May outlive it, and then keeps them.
+  [[nodiscard]] std::unique_ptr<Admin> admin() const;
 
   /// Set for good by a fatal error, or by what made produce() fail: destroy it, make another.
   [[nodiscard]] const std::optional<std::string>& failure() const noexcept;
