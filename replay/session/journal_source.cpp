@@ -4,11 +4,18 @@
 
 #include <fmt/format.h>
 
+#include "mdpipe/journal/maintenance.hpp"
+
 namespace mdpipe::replay {
 
 Result<std::unique_ptr<JournalSource>> JournalSource::open(const std::filesystem::path& directory, SymbolTable& symbols,
-                                                           std::shared_ptr<SkippedLines> skipped) {
-  auto reader = journal::Reader::open(directory);
+                                                           std::shared_ptr<SkippedLines> skipped,
+                                                           std::optional<std::int64_t> from_ns) {
+  const auto after = from_ns ? journal::position_before(directory, *from_ns) : kBeforeEverything;
+  if (!after) {
+    return tl::unexpected(after.error());
+  }
+  auto reader = journal::Reader::open(directory, *after);
   if (!reader) {
     return tl::unexpected(reader.error());
   }

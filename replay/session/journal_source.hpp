@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "mdpipe/journal/reader.hpp"
 #include "replay/session/session.hpp"
@@ -11,12 +12,14 @@
 
 namespace mdpipe::replay {
 
-/// Ends where the journal ended when it got there, be it written on or not. Thread safety: none.
+/// Ends where the journal ended when it got there, be it written on or not. `from_ns`: segments that end before it need
+/// not be read; some frames before it may come. Thread safety: none.
 class JournalSource final : public FrameSource {
  public:
   [[nodiscard]] static Result<std::unique_ptr<JournalSource>> open(const std::filesystem::path& directory,
                                                                    SymbolTable& symbols,
-                                                                   std::shared_ptr<SkippedLines> skipped = nullptr);
+                                                                   std::shared_ptr<SkippedLines> skipped = nullptr,
+                                                                   std::optional<std::int64_t> from_ns = std::nullopt);
 
   [[nodiscard]] Result<bool> next(SessionFrame& out) override;
 

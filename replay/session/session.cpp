@@ -137,7 +137,7 @@ Result<std::unique_ptr<FrameSource>> open_one(const std::filesystem::path& path,
                                               SymbolTable& symbols) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
-    return JournalSource::open(path, symbols, options.skipped);
+    return JournalSource::open(path, symbols, options.skipped, options.from_ns);
   }
   return SessionFile::open(path, symbols, options.skipped, options.from_ns);
 }

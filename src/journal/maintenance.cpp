@@ -158,6 +158,25 @@ Result<std::vector<ListedSegment>> list_journal(const std::filesystem::path& dir
   return segments;
 }
 
+Result<Position> position_before(const std::filesystem::path& directory, std::int64_t time_ns) {
+  const auto segments = list_journal(directory);
+  if (!segments) {
+    return tl::unexpected(segments.error());
+  }
+  Position last = kBeforeEverything;
+  for (const ListedSegment& segment : *segments) {
+    if (segment.state == SegmentState::prepared || segment.state == SegmentState::refused) {
+      continue;
+    }
+    if (segment.last_time_ns >= time_ns) {
+      // 0 is "from the oldest"; the oldest segment may begin later than that.
+      return segment.path == segments->front().path ? kBeforeEverything : segment.previous_position;
+    }
+    last = segment.last_position;
+  }
+  return last;
+}
+
 Result<std::vector<ListedCursor>> list_cursors(const std::filesystem::path& directory) {
   std::vector<ListedCursor> cursors;
   std::error_code error;

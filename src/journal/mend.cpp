@@ -85,36 +85,59 @@ Segment* Reader::State::map_following() {
   if (Segment* const known = current->next.load(std::memory_order_relaxed)) {
     return known;
   }
-  const auto indices = list_segments(directory);
-  if (!indices) {
-    fail_with(indices.error());
-    return nullptr;
+  // What was listed may be gone when it is opened: then what is left decides. Not for ever: a link may lead nowhere.
+  constexpr int kListings = 5;
+  bool gone = true;
+  for (int listing = 0; gone && listing < kListings; ++listing) {
+    gone = false;
+    const auto indices = list_segments(directory);
+    if (!indices) {
+      fail_with(indices.error());
+      return nullptr;
+    }
+    for (auto index = std::upper_bound(indices->begin(), indices->end(), current->index());
+         index != indices->end() && (!gone || listing + 1 == kListings); ++index) {
+      Segment* const next = map_if_following(*index, indices->front(), gone);
+      if (next != nullptr || failure) {
+        return next;
+      }
+    }
   }
-  for (auto index = std::upper_bound(indices->begin(), indices->end(), current->index()); index != indices->end();
-       ++index) {
-    const auto path = directory / segment_name(*index);
-    auto segment = Segment::open(path, *index, false);
+  return nullptr;
+}
+
+/// Null, without a failure, where it does not follow; `gone` is set where it is not there any more.
+Segment* Reader::State::map_if_following(std::uint64_t index, std::uint64_t oldest, bool& gone) {
+  const auto path = directory / segment_name(index);
+  auto segment = Segment::open(path, index, false);
+  if (!segment && segment.error().code == ErrorCode::environment) {
     std::error_code ignored;
-    if (!segment && segment.error().code == ErrorCode::environment && std::filesystem::exists(path, ignored)) {
+    if (!std::filesystem::exists(path, ignored)) {
+      gone = true;
+      return nullptr;
+    }
+    segment = Segment::open(path, index, false);  // one of that name may have been made anew in between
+    if (!segment && segment.error().code == ErrorCode::environment) {
       fail_with(segment.error());  // no damage: no descriptors, no permission
       return nullptr;
     }
-    if (!segment || *segment == nullptr || !may_follow((*segment)->header())) {
-      continue;
-    }
-    if ((*segment)->header().previous_position > walked && indices->front() > current->index()) {
-      fail_with(Error{ErrorCode::data,
-                      fmt::format("{} begins behind position {}: what this reader had yet to read was removed by "
-                                  "retention",
-                                  directory.string(), position_text((*segment)->header().previous_position))});
-      return nullptr;
-    }
-    Segment* const next = segment->get();
-    mapped.push_back(std::move(*segment));
-    current->next.store(next, std::memory_order_release);
-    return next;
   }
-  return nullptr;
+  if (!segment || *segment == nullptr || !may_follow((*segment)->header())) {
+    return nullptr;
+  }
+  const Position previous = (*segment)->header().previous_position;
+  // Where it is the very next one, whatever lies between is in the segment that we have.
+  if (previous > walked && oldest > current->index() && index != current->index() + 1) {
+    fail_with(Error{ErrorCode::data,
+                    fmt::format("{} begins behind position {}: what this reader had yet to read was removed by "
+                                "retention",
+                                directory.string(), position_text(previous))});
+    return nullptr;
+  }
+  Segment* const next = segment->get();
+  mapped.push_back(std::move(*segment));
+  current->next.store(next, std::memory_order_release);
+  return next;
 }
 
 bool Reader::State::mend(Stop stop, const char* wrong) noexcept {

@@ -67,6 +67,7 @@ struct Reader::State {
   /// The next begun segment that goes on behind what was read, whatever lies between; null where there is none yet.
   [[nodiscard]] Segment* following();
   [[nodiscard]] Segment* map_following();
+  [[nodiscard]] Segment* map_if_following(std::uint64_t index, std::uint64_t oldest, bool& gone);
   [[nodiscard]] bool may_follow(const SegmentHeader& header) const noexcept;
   void enter_behind_damage(Segment& next, Stop stop, const char* wrong, std::uint64_t bytes);
   void adopt_symbols(const Segment& next);

@@ -47,6 +47,8 @@ class Verifier {
   void check_records(SegmentImage& image, SegmentReport& segment, bool last);
   [[nodiscard]] SegmentCheck::End check_open_end(SegmentCheck& check, SegmentReport& segment,
                                                  const std::optional<SegmentHeader>& next);
+  void check_gone(std::uint64_t index);
+  void lacks_next(std::uint64_t index);
   void refuse(SegmentReport& segment, std::uint64_t offset, std::string reason);
   [[nodiscard]] std::optional<SegmentHeader> begun(std::uint64_t index) const;
   void read_state_files();
@@ -128,9 +130,17 @@ Result<void> Verifier::choose_journal(const std::vector<std::uint64_t>& indices)
 Result<void> Verifier::check_segment(std::uint64_t index, bool last) {
   const std::uint64_t damages_before = findings_.count();
   auto image = SegmentImage::open(path(index));
-  if (!image && taken_by_retention(index)) {
-    before_.reset();
-    return {};
+  if (!image && image.error().code == ErrorCode::environment) {
+    std::error_code ignored;
+    if (std::filesystem::exists(path(index), ignored)) {
+      image = SegmentImage::open(path(index));  // one of that name may have been made anew in between
+      if (!image && image.error().code == ErrorCode::environment) {
+        return tl::unexpected(image.error());  // no damage: no descriptors, no permission
+      }
+    } else {
+      check_gone(index);
+      return {};
+    }
   }
   SegmentReport segment;
   segment.index = index;
@@ -165,6 +175,20 @@ Result<void> Verifier::check_segment(std::uint64_t index, bool last) {
   }
   report_.segments.push_back(std::move(segment));
   return {};
+}
+
+/// It was there when the journal was listed.
+void Verifier::check_gone(std::uint64_t index) {
+  if (taken_by_retention(index)) {
+    before_.reset();
+  } else if (before_ && before_->closed && before_->index + 1 == index) {
+    lacks_next(index);
+  }
+  // Else it was prepared: whoever ends in good order, starts again or finds the disk full takes it away.
+}
+
+void Verifier::lacks_next(std::uint64_t index) {
+  findings_.damage(path(index), 0, "the segment is missing: the one before it ends as one that another follows");
 }
 
 void Verifier::refuse(SegmentReport& segment, std::uint64_t offset, std::string reason) {
@@ -281,8 +305,7 @@ void Verifier::check_records(SegmentImage& image, SegmentReport& segment, bool l
   if (end == SegmentCheck::End::closed) {
     segment.state = SegmentState::closed;
     if (last && !std::filesystem::exists(path(segment.index + 1), ignored)) {
-      findings_.damage(path(segment.index + 1), 0,
-                       "the segment is missing: the one before it ends as one that another follows");
+      lacks_next(segment.index + 1);
     }
   } else if (end == SegmentCheck::End::torn) {
     segment.state = SegmentState::torn;
@@ -335,8 +358,8 @@ std::optional<SegmentHeader> Verifier::begun(std::uint64_t index) const {
 void Verifier::check_checkpoint() {
   const auto newest = std::find_if(report_.segments.rbegin(), report_.segments.rend(),
                                    [](const SegmentReport& one) { return one.state != SegmentState::prepared; });
-  if (!checkpoint_ || newest == report_.segments.rend()) {
-    return;
+  if (!checkpoint_ || !before_ || newest == report_.segments.rend()) {
+    return;  // or retention took the newest that was listed
   }
   if (checkpoint_->segment > newest->index) {
     findings_.damage(path(checkpoint_->segment), 0,

@@ -6,7 +6,9 @@
 
 #include <random>
 
+#include "mdpipe/journal/maintenance.hpp"
 #include "segment_bytes.hpp"
+#include "system_calls.hpp"
 #include "verify_fixture.hpp"
 
 namespace mdpipe::journal {
@@ -225,6 +227,59 @@ TEST(Skip, WhatRetentionTookFromUnderAReaderIsNotPassedOver) {
   EXPECT_EQ(reader->failure()->code, ErrorCode::data);
   EXPECT_THAT(reader->failure()->message, HasSubstr("removed by retention"));
   EXPECT_EQ(reader->skipped().places, 0U);
+}
+
+TEST(Skip, WhatRetentionTookWhileAReaderLookedForItIsNotPassedOver) {
+  const TemporaryDirectory directory;
+  const auto journal = make_journal(directory);
+  auto reader = std::move(*Reader::open(journal));
+  ASSERT_TRUE(reader->next());
+  {
+    const ListWatch watch([&](ListWatch::When when) {
+      if (when == ListWatch::When::after) {
+        for (const std::uint64_t index : {1U, 2U}) {
+          std::filesystem::remove(journal / segment_name(index));
+        }
+      }
+    });
+    while (reader->next()) {
+    }
+  }
+  ASSERT_TRUE(reader->failure());
+  EXPECT_EQ(reader->failure()->code, ErrorCode::data);
+  EXPECT_THAT(reader->failure()->message, HasSubstr("removed by retention"));
+  EXPECT_EQ(reader->skipped().places, 0U);
+}
+
+TEST(Skip, AReaderThatHasTheOnlySegmentRetentionTookReadsItAndGoesOn) {
+  const TemporaryDirectory directory;
+  const auto options = tiny_options(directory.path());
+  const auto writer = open_writer(options);
+  int number = 1;
+  write_something(*writer, number);
+  const auto reader = std::move(*Reader::open(options.directory));
+  Position last = 0;
+  const auto read_all = [&] {
+    while (const auto record = reader->next()) {
+      ASSERT_EQ(record->position(), last == 0 ? make_position(1, 1) : last + 1);
+      last = record->last_position();
+    }
+  };
+  {
+    const ListWatch watch([&](ListWatch::When when) {
+      while (when == ListWatch::When::before && writer->figures().rolls.get() == 0) {
+        write_something(*writer, ++number);
+      }
+      std::filesystem::remove(options.directory / segment_name(1));
+    });
+    read_all();
+  }
+  ASSERT_EQ(writer->figures().rolls.get(), 1U);
+  read_all();
+  EXPECT_FALSE(reader->failure()) << reader->failure()->message;
+  EXPECT_EQ(reader->skipped().places, 0U);
+  ASSERT_TRUE(writer->close());
+  EXPECT_EQ(last, list_journal(options.directory)->back().last_position);
 }
 
 /// The writer was killed between beginning a segment and ending the one before it; nobody has started again.

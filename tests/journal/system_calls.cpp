@@ -1,5 +1,7 @@
 #include "system_calls.hpp"
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -17,6 +19,15 @@ namespace {
 std::shared_mutex sync_mutex;
 std::function<int(const std::byte*, std::size_t)> sync_answer;  // guarded by sync_mutex
 
+thread_local std::function<void(ListWatch::When)> on_list;
+
+void tell(ListWatch::When when) {
+  if (auto told = std::exchange(on_list, nullptr)) {
+    told(when);
+    on_list = std::move(told);
+  }
+}
+
 std::atomic<long> file_system_magic{0};  // 0 = the true one
 
 }  // namespace
@@ -29,6 +40,14 @@ SyncWatch::SyncWatch(std::function<int(const std::byte*, std::size_t)> answer) {
 SyncWatch::~SyncWatch() {
   const std::scoped_lock lock(sync_mutex);
   sync_answer = nullptr;
+}
+
+ListWatch::ListWatch(std::function<void(When)> told) {
+  on_list = std::move(told);
+}
+
+ListWatch::~ListWatch() {
+  on_list = nullptr;
 }
 
 FileSystemMagic::FileSystemMagic(long magic) noexcept {
@@ -54,6 +73,19 @@ int msync(void* from, std::size_t bytes, int flags) {
     }
   }
   return static_cast<int>(::syscall(SYS_msync, from, bytes, flags));
+}
+
+DIR* opendir(const char* path) {
+  static const auto next = reinterpret_cast<DIR* (*)(const char*)>(::dlsym(RTLD_NEXT, "opendir"));
+  mdpipe::journal::tell(mdpipe::journal::ListWatch::When::before);
+  return next(path);
+}
+
+int closedir(DIR* directory) {
+  static const auto next = reinterpret_cast<int (*)(DIR*)>(::dlsym(RTLD_NEXT, "closedir"));
+  const int outcome = next(directory);
+  mdpipe::journal::tell(mdpipe::journal::ListWatch::When::after);
+  return outcome;
 }
 
 int statfs(const char* path, struct statfs* status) noexcept {

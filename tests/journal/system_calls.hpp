@@ -16,6 +16,17 @@ class SyncWatch {
   SyncWatch& operator=(const SyncWatch&) = delete;
 };
 
+/// While it lives, told of each folder that the thread which made it lists: before, and when that is done. Not of those
+/// that it lists itself.
+class ListWatch {
+ public:
+  enum class When { before, after };
+  explicit ListWatch(std::function<void(When)> told);
+  ~ListWatch();
+  ListWatch(const ListWatch&) = delete;
+  ListWatch& operator=(const ListWatch&) = delete;
+};
+
 /// While it lives, every folder lies on a file system with this magic.
 class FileSystemMagic {
  public:

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "format.hpp"
+#include "recovery.hpp"
 #include "segment_bytes.hpp"
 #include "segment_image.hpp"
 #include "verify_fixture.hpp"
@@ -162,6 +163,62 @@ TEST(Verify, WhatRetentionTakesWhileItIsReadIsNoDamage) {
   EXPECT_TRUE(report->whole()) << report->damages[0].file << " at " << report->damages[0].offset << ": "
                                << report->damages[0].reason;
   EXPECT_TRUE(taken);
+}
+
+TEST(Verify, ASegmentThatWasPreparedAndGoesWithItsWriterIsNoDamage) {
+  for (const bool started_again : {false, true}) {
+    const TemporaryDirectory directory;
+    const auto options = tiny_options(directory.path());
+    auto writer = open_writer(options);
+    write_something(*writer, 1);
+    while (list_segments(options.directory)->back() < 2) {
+      std::this_thread::yield();
+    }
+    VerifyOptions verify_options;
+    bool done = false;
+    verify_options.on_record = [&](const RecordView&, const SymbolTable&) {
+      if (!std::exchange(done, true)) {
+        writer.reset();
+        if (started_again) {
+          writer = open_writer(options);
+        }
+      }
+    };
+    const auto report = verify(options.directory, verify_options);
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_TRUE(report->whole()) << report->damages[0].file << ": " << report->damages[0].reason;
+    EXPECT_TRUE(done);
+  }
+}
+
+TEST(Verify, TheCheckpointIsNotHeldAgainstSegmentsThatRetentionTookMeanwhile) {
+  const TemporaryDirectory directory;
+  auto options = tiny_options(directory.path());
+  options.keep_bytes = 5 * options.segment_bytes;
+  const auto writer = open_writer(options);
+  int number = 0;
+  const auto write_more = [&] { write_something(*writer, 1 + ++number % 1000); };
+  while (writer->figures().rolls.get() == 0) {
+    write_more();
+  }
+  const auto synced_up_to = [&] {
+    const auto checkpoint = load_checkpoint(options.directory);
+    return checkpoint && *checkpoint ? (*checkpoint)->segment : 0;
+  };
+  while (synced_up_to() < 2) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_EQ(list_segments(options.directory)->front(), 1U);
+  const std::uint64_t newest = list_segments(options.directory)->back();
+  VerifyOptions verify_options;
+  verify_options.on_record = [&](const RecordView&, const SymbolTable&) {
+    while (list_segments(options.directory)->front() <= newest) {
+      write_more();
+    }
+  };
+  const auto report = verify(options.directory, verify_options);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_TRUE(report->whole()) << report->damages[0].file << ": " << report->damages[0].reason;
 }
 
 /// Whatever is done to its files: no crash, no record that was not written, and "whole" only where all is there.

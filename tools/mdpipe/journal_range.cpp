@@ -17,17 +17,7 @@ Result<Position> start_of(const std::string& directory, const std::optional<Jour
   if (from->position) {
     return *from->position == 0 ? kBeforeEverything : *from->position - 1;
   }
-  const auto segments = journal::list_journal(directory);
-  if (!segments) {
-    return tl::unexpected(segments.error());
-  }
-  for (const journal::ListedSegment& segment : *segments) {
-    if (segment.last_time_ns >= *from->time_ns) {
-      // 0 is "from the oldest"; the oldest segment may begin later than that.
-      return &segment == &segments->front() ? kBeforeEverything : segment.previous_position;
-    }
-  }
-  return segments->back().last_position;
+  return journal::position_before(directory, *from->time_ns);
 }
 
 Result<std::optional<JournalPlace>> place_of(std::string_view option, const std::string& text) {

@@ -42,6 +42,10 @@ struct ListedSegment {
 /// All segments, oldest first. Takes no lock: the writer may run. ErrorCode::environment where there is no journal.
 [[nodiscard]] Result<std::vector<ListedSegment>> list_journal(const std::filesystem::path& directory);
 
+/// Behind which position to begin so that nothing is passed over that was received at or behind a time; as long as the
+/// clock was not set back meanwhile. kBeforeEverything where that is the oldest segment.
+[[nodiscard]] Result<Position> position_before(const std::filesystem::path& directory, std::int64_t time_ns);
+
 /// A cursor on the register.
 struct ListedCursor {
   std::string name;
