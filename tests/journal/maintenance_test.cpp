@@ -47,6 +47,34 @@ TEST(Maintenance, TheListSaysOfEachSegmentWhatItsRecordsSay) {
   }
 }
 
+TEST(Maintenance, NothingReceivedAtOrBehindATimeLiesBeforeThePositionOfThatTime) {
+  const TemporaryDirectory directory;
+  const auto options = tiny_options(directory.path());
+  const auto writer = open_writer(options);
+  for (int number = 1; number <= kFrames; ++number) {
+    write_something(*writer, number);
+  }
+  while (!std::filesystem::exists(options.directory / segment_name(writer->figures().rolls.get() + 2))) {
+    std::this_thread::yield();
+  }
+  const auto segments = listed(options.directory);
+  ASSERT_EQ(segments.back().state, SegmentState::prepared);
+  for (std::int64_t time_ns = 0; time_ns <= kFrames + 1; ++time_ns) {
+    const auto before = position_before(options.directory, time_ns);
+    ASSERT_TRUE(before) << before.error().message;
+    const auto reader = std::move(*Reader::open(options.directory));
+    Position last_earlier = kBeforeEverything;
+    std::int64_t passed_over = 0;
+    while (const auto record = reader->next()) {
+      passed_over += record->position() <= *before ? 1 : 0;
+      last_earlier = record->receive_time_ns() < time_ns ? record->last_position() : last_earlier;
+    }
+    EXPECT_LE(*before, last_earlier) << time_ns;
+    EXPECT_EQ(passed_over == 0, time_ns <= segments.front().last_time_ns) << time_ns;
+  }
+  EXPECT_EQ(*position_before(options.directory, kFrames + 1), segments[segments.size() - 2].last_position);
+}
+
 TEST(Maintenance, TheListOfALiveJournalHasItsPreparedSegmentAndARefusedOneItsReason) {
   const TemporaryDirectory directory;
   const auto options = tiny_options(directory.path());
