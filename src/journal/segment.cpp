@@ -279,6 +279,7 @@ Result<std::optional<SegmentHeader>> read_header(const std::filesystem::path& pa
   }
   if (count > 0) {
     count = ::pread(descriptor->get(), &header, sizeof header, 0);
+    ::fstat(descriptor->get(), &status);  // anew: it may have been allocated in between
   }
   if (count < 0) {
     return tl::unexpected(system_error(fmt::format("reading {}", path.string()), errno));

@@ -79,7 +79,7 @@ TEST(IdleStrategy, WakesWhateverItsKind) {
 }
 
 TEST(IdleStrategy, WakesByTheBellAndNotByTheTimeOut) {
-  hand_over(IdleKind::park, true, 6000);
+  hand_over(IdleKind::park, true, 20'000);
 }
 
 }  // namespace

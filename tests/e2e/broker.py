@@ -64,15 +64,21 @@ def test_the_published_frames_of_the_venue_arrive_whole_and_are_counted_by_kind(
         _judge(directory, broker, session)
 
 
+def _judge_journal(directory, broker):
+    """What the journal holds is what must be everywhere: what was on the wire when we left is gone with the connection."""
+    exported = f'{directory}/exported.jsonl'
+    run(MDPIPE, 'journal', 'export', f'{directory}/journal', '-o', exported)
+    _judge(directory, broker, exported)
+
+
 def test_without_a_broker_it_journals_and_says_degraded_then_publishes_all():
     tap.shared('oracle', 'topic.py')
     with folder() as directory:
         session = f'{directory}/session.jsonl.gz'
         run(MDREPLAY, 'generate', '--symbols', 12, '--trades', 30000, '--seed', 3, '-o', session)
         broker = Broker(directory)
-        venue, address = serve(session, '--rate', 3000, '--once')
-        with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), '--kafka', broker.bootstrap,
-                               '--once') as pipe:
+        venue, address = serve(session, '--rate', 3000, '--loop', 0)  # as long as the broker takes to start
+        with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), '--kafka', broker.bootstrap) as pipe:
             health = pipe.wait_for(r'health=([0-9.:]+)')
             until('degraded, but 200', lambda: get(health, '/healthz')[0] == 200 and '"degraded"' in get(health, '/healthz')[1])
             until('journaled trades', lambda: (metric(health, 'mdpipe_feed_trades_total') or 0) > 3000)
@@ -81,11 +87,14 @@ def test_without_a_broker_it_journals_and_says_degraded_then_publishes_all():
                 run(MDPIPE, 'topics', 'create', '--kafka', broker.bootstrap)
                 until('an acknowledgement', lambda: metric(health, 'mdpipe_kafka_acknowledged_total', topic='raw-market-data'))
                 broker.command('stop')
-                until('degraded again', lambda: '"degraded"' in get(health, '/healthz')[1])
+                until('degraded again', lambda: 'publish:' in get(health, '/healthz')[1])
                 broker.command('start')
-                pipe.wait()
+                venue.signal(signal.SIGTERM)
                 venue.wait()
-                _judge(directory, broker, session)
+                until('everything published', lambda: metric(health, 'mdpipe_journal_lag', cursor='publish') == 0)
+                pipe.signal(signal.SIGTERM)
+                pipe.wait()
+                _judge_journal(directory, broker)
 
 
 def test_sigterm_under_load_then_started_again_loses_nothing_and_repeats_nothing():
@@ -93,7 +102,7 @@ def test_sigterm_under_load_then_started_again_loses_nothing_and_repeats_nothing
         tap.shared('oracle', 'topic.py')
         run(MDPIPE, 'topics', 'create', '--kafka', broker.bootstrap)
         session = f'{directory}/session.jsonl.gz'
-        run(MDREPLAY, 'generate', '--symbols', 12, '--trades', 60000, '--seed', 5, '-o', session)
+        run(MDREPLAY, 'generate', '--symbols', 12, '--trades', 120000, '--seed', 5, '-o', session)
         symbols = symbols_file(directory, session)
         venue, address = serve(session, '--rate', 10000, '--once')
         with venue:
@@ -106,10 +115,7 @@ def test_sigterm_under_load_then_started_again_loses_nothing_and_repeats_nothing
                         pipe.signal(signal.SIGTERM)
                     pipe.wait()
             venue.wait()
-        # What the journal holds is what must be everywhere: what was on the wire when we left is gone with the connection.
-        exported = f'{directory}/exported.jsonl'
-        run(MDPIPE, 'journal', 'export', f'{directory}/journal', '-o', exported)
-        _judge(directory, broker, exported)
+        _judge_journal(directory, broker)
 
 
 tap.run(globals())

@@ -278,7 +278,7 @@ def test_under_every_fault_of_the_venue_it_is_the_session_as_the_fault_log_leave
         fault_log.write_plan(plan, [ending for ending in fault_log.ENDINGS if 'reset' not in ending[2]])
         gate = Gate(directory, session)
         gate.run('faults', session, '--speed', 'max', '--faults', plan, '--seed', seed, '--ping-interval', 1, '--fault-log', faults,
-                 '--log', log, more=['--silence', 2])
+                 '--log', log, more=['--silence', 4])
         trades = fault_log.trades_left(session, faults, log)
         with open(left, 'w', encoding='utf-8') as out:
             out.writelines(fault_log.in_one_line(trade) + '\n' for trade in trades)

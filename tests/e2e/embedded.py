@@ -5,9 +5,9 @@ import tap
 from harness import *
 
 
-def _generated(directory, *more):
+def _generated(directory, *more, trades=20000):
     path = f'{directory}/session.jsonl.gz'
-    run(MDREPLAY, 'generate', '--symbols', 24, '--trades', 20000, '--seed', 11, '-o', path, *more)
+    run(MDREPLAY, 'generate', '--symbols', 24, '--trades', trades, '--seed', 11, '-o', path, *more)
     return path
 
 
@@ -27,7 +27,7 @@ def test_every_trade_reaches_journal_and_files_byte_for_byte():
 
 def test_sigterm_under_load_ends_with_0_and_the_next_run_goes_on():
     with folder() as directory:
-        session = _generated(directory)
+        session = _generated(directory, trades=150000)  # enough that some is left for the next run
         want = [text for _, text in session_trades(session)]
         symbols = symbols_file(directory, session)
         venue, address = serve(session, '--rate', 20000, '--once')
@@ -57,8 +57,7 @@ def test_health_metrics_and_nothing_else_are_served():
         with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), '--kafka', 'embedded') as pipe:
             health = pipe.wait_for(r'health=([0-9.:]+)')
             until('readiness', lambda: get(health, '/readyz')[0] == 200)
-            status, body = get(health, '/healthz')
-            assert status == 200 and json.loads(body)['status'] == 'ok', body
+            until('health', lambda: get(health, '/healthz')[0] == 200 and json.loads(get(health, '/healthz')[1])['status'] == 'ok')
             assert until('acknowledged trades', lambda: metric(health, 'mdpipe_kafka_acknowledged_total', topic='raw-market-data'))
             assert get(health, '/else')[0] == 404
             pipe.signal(signal.SIGTERM)

@@ -16,7 +16,7 @@ ENDINGS = [
     (3, 'refuse', 'status = 503'),
     (4, 'close', 'trade = 300\nreset = true'),
     (5, 'silence', 'trade = 300'),
-    (6, 'silence', 'trade = 100\nseconds = 2.6\npings = true'),
+    (6, 'silence', 'trade = 100\nseconds = 4.6\npings = true'),
     (6, 'stall', 'trade = 200\nseconds = 0.2'),
     (6, 'stall', 'trade = 300'),
     (7, 'malformed', 'trade = 200\npayloads = ["not_utf8"]'),

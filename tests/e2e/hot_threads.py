@@ -5,6 +5,10 @@ import tap
 from harness import *
 from interposer import THREADS, Interposer
 
+MUST_MOVE = 'mdpipe_journal_segments', 'mdpipe_store_syncs_total', 'mdpipe_feed_trades_total', 'mdpipe_store_trades_total'
+MUST_STAND = 'mdpipe_feed_held_back_total', 'mdpipe_aggregate_held_back_total', 'mdpipe_store_held_back_total'
+
+
 def _count_allocations(scheme):
     with folder() as directory:
         session = f'{directory}/session.jsonl.gz'
@@ -23,15 +27,21 @@ def _count_allocations(scheme):
                                scheme=scheme, env=interposer.environment) as pipe:
             health = pipe.wait_for(r'health=([0-9.:]+)')
             until('warm-up', lambda: (metric(health, 'mdpipe_store_trades_total') or 0) > 150000)
-            before = {name: metric(health, name) for name in ('mdpipe_journal_segments', 'mdpipe_store_syncs_total', 'mdpipe_feed_trades_total')}
-            interposer.set(counting=1)
-            until('the load', lambda: metric(health, 'mdpipe_store_trades_total') > 350000)
-            interposer.set(counting=0)
-            after = {name: metric(health, name) for name in before}
-            ours, openssl = interposer.counts()
+            for _ in range(10):  # who is held back, as where this machine stood still, says so in words
+                before = {name: metric(health, name) for name in MUST_MOVE + MUST_STAND}
+                counted = interposer.counts()
+                interposer.set(counting=1)
+                until('the load', lambda: metric(health, 'mdpipe_store_trades_total') > before['mdpipe_store_trades_total'] + 200000)
+                interposer.set(counting=0)
+                after = {name: metric(health, name) for name in before}
+                ours, openssl = ({thread: now[thread] - then[thread] for thread in now} for then, now in zip(counted, interposer.counts()))
+                if all(after[name] == before[name] for name in MUST_STAND):
+                    break
+            else:
+                raise AssertionError(f'held back each time: {before}, {after}')
             pipe.signal(signal.SIGTERM)
             pipe.wait()
-            for name in before:
+            for name in MUST_MOVE:
                 assert after[name] > before[name], f'{name} did not move: nothing was proven'
             print(f'# {scheme}: ours {ours}, OpenSSL {openssl}, segments {before["mdpipe_journal_segments"]:.0f} to {after["mdpipe_journal_segments"]:.0f}, '
                   f'syncs {before["mdpipe_store_syncs_total"]:.0f} to {after["mdpipe_store_syncs_total"]:.0f}')
@@ -97,7 +107,7 @@ def test_a_stage_that_hangs_for_good_does_not_keep_a_run_from_ending():
             pipe.signal(signal.SIGTERM)
             began = time.monotonic()
             output = pipe.wait(expect=3)
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 60  # of a hang without end
             assert 'store hangs' in output and 'stays in the journal' in output, output
         # Whoever comes next stores what it left.
         with mdpipe_run(directory, '127.0.0.1:1', *options) as pipe:

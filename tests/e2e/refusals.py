@@ -202,14 +202,14 @@ def test_partitions_added_while_running_are_an_alarm_and_symbols_stay_where_they
     topics.command('create')
     with folder() as directory:
         session = _session(directory)
-        venue, address = serve(session, '--rate', 250, '--once')
-        with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), '--once', *topics.options) as pipe:
+        venue, address = serve(session, '--rate', 250, '--loop', 0)
+        with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), *topics.options) as pipe:
             health = pipe.wait_for(r'health=([0-9.:]+)')
             until('an acknowledgement', lambda: metric(health, 'mdpipe_kafka_acknowledged_total', topic=topics.raw))
             topics.add_partitions(5, topics.raw, topics.metrics)
             pipe.wait_for('has 5 partitions now and had 3: going on with the old number')
             until('degraded', lambda: '"degraded"' in get(health, '/healthz')[1])
-            venue.wait()
+            pipe.signal(signal.SIGTERM)
             pipe.wait()
         assert {partition for partition, *_ in topics.messages(topics.raw)} == {0, 1, 2}
 
@@ -290,8 +290,8 @@ def test_trades_that_the_broker_refuses_for_good_are_dead_letters_and_the_others
     topics.command('create')
     with folder() as directory:
         session = _session(directory)
-        venue, address = serve(session, '--rate', 400, '--once')
-        with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), '--once', *topics.options) as pipe:
+        venue, address = serve(session, '--rate', 400, '--loop', 0)
+        with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), *topics.options) as pipe:
             health = pipe.wait_for(r'health=([0-9.:]+)')
             refused = lambda: metric(health, 'mdpipe_kafka_acknowledged_total', topic=topics.dead)
             until('an acknowledgement', lambda: metric(health, 'mdpipe_kafka_acknowledged_total', topic=topics.raw))
@@ -299,10 +299,12 @@ def test_trades_that_the_broker_refuses_for_good_are_dead_letters_and_the_others
             topics.set(topics.raw, 'message.timestamp.before.max.ms', '1')
             until('dead letters', lambda: refused() > 3)
             topics.set(topics.raw, 'message.timestamp.before.max.ms', str(2**62))
+            pipe.signal(signal.SIGTERM)
             pipe.wait()
+        exported = run(MDPIPE, 'journal', 'export', f'{directory}/journal').splitlines()
         dead, raw = topics.messages(topics.dead), topics.messages(topics.raw)
         values = lambda messages: sorted(value.decode() for _, _, value, _, _ in messages)
-        assert sorted(values(dead) + values(raw)) == sorted(text for _, text in session_trades(session))
+        assert sorted(values(dead) + values(raw)) == sorted(exported)
         assert all(dict(headers)['stage'] == b'publish' and len(dict(headers)['mdp']) == 26 for _, _, _, headers, _ in dead)
 
 

@@ -29,6 +29,8 @@ class Secured:
                         out.write(text.read())
         broker = Broker(self.directory, users=[f'mdpipe:{PASSWORD}'], version=version)
         first = free_ports(4)
+        while {*range(first, first + 4)} & {broker.port, broker.port + 1000}:  # chosen, and not taken yet
+            first = free_ports(4)
         self.at = {'PLAINTEXT': broker.bootstrap, 'TLS': f'127.0.0.1:{first}', 'MUTUAL': f'127.0.0.1:{first + 1}',
                    'PASSWORD': f'127.0.0.1:{first + 2}', 'ELSEWHERE': f'127.0.0.2:{first + 3}'}
         listeners = ','.join(f'{name}://{address}' for name, address in self.at.items())

@@ -72,7 +72,7 @@ def play(directory, session, seed):
     lines = write_plan(plan)
     venue, address = serve(session, '--speed', 'max', '--once', '--faults', plan, '--seed', seed, '--ping-interval', 1,
                            '--fault-log', f'{directory}/faults.jsonl', '--log', f'{directory}/sent.jsonl')
-    with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), '--kafka', 'embedded', '--silence', 2,
+    with venue, mdpipe_run(directory, address, '--symbols', symbols_file(directory, session), '--kafka', 'embedded', '--silence', 4,
                            '--once') as pipe:
         health = pipe.wait_for(r'health=([0-9.:]+)')
         # Behind the refusal comes a connection that is silent: time to see it counted.

@@ -77,6 +77,8 @@ class Connection:
     def abort(self):
         """Not a word: a reset."""
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        self.stream.shutdown(socket.SHUT_RD)  # who listens lets go of it, which would keep it open
+        self.ended.wait(20)
         self.stream.close()
 
     def end(self):

@@ -113,6 +113,9 @@ std::string follow(Reader& reader, std::uint64_t records, std::uint64_t seed, Pr
     std::this_thread::yield();
     reader = Reader::open(directory);
   }
+  if (!reader) {
+    reader = Reader::open(directory);  // by now there is a journal, whatever was there when we looked last
+  }
   const std::string wrong = reader ? follow(**reader, records, seed, progress, place) : reader.error().message;
   if (!wrong.empty()) {
     std::fprintf(stderr, "reader process: %s\n", wrong.c_str());

@@ -112,8 +112,10 @@ TEST(Disk, IsGivenFinishedPagesAndNotTheOneUnderThePen) {
   const auto writer = open_writer(options);
   for (int burst = 0; burst < 4; ++burst) {
     for (int i = 0; i < 15; ++i) {
+      constexpr std::uint64_t kRecordBytes = 768;
+      pen = kHeaderBytes + writer->figures().bytes.get() + kRecordBytes;  // before it is there
       must_write_frame(*writer, {}, 1, 700);
-      pen = kHeaderBytes + writer->figures().bytes.get();
+      ASSERT_EQ(kHeaderBytes + writer->figures().bytes.get(), pen.load());
     }
     EXPECT_TRUE(comes([&] { return writer->figures().synced_bytes.get() == writer->figures().bytes.get(); }));
   }

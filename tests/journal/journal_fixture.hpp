@@ -125,7 +125,7 @@ inline void must_write_frame(Writer& writer, const std::vector<std::string>& tra
 
 /// Waits for what another thread does; gives up only where it never comes.
 inline bool comes(const std::function<bool()>& condition) {
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 60'000; ++i) {
     if (condition()) {
       return true;
     }

@@ -306,8 +306,7 @@ TEST(Torn, PositionsOfAnEndThatWasLostAreNotUsedAgain) {
     EXPECT_EQ(epoch_of(open_writer([&] {
                          auto copy = image;
                          copy.directory = directory.path() / "again";
-                         std::filesystem::copy(image.directory, copy.directory,
-                                               std::filesystem::copy_options::recursive);
+                         copy_live(image.directory, copy.directory);
                          return copy;
                        }())
                            ->recovery()

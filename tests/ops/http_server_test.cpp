@@ -243,6 +243,7 @@ TEST_F(HttpServerTest, RecoversFromRunningOutOfDescriptors) {
   const rlimit few{64, before.rlim_max};
   ::setrlimit(RLIMIT_NOFILE, &few);
   std::vector<FileDescriptor> hoard;
+  HttpClient late;                        // has its descriptor
   clients.emplace_back(server_->port());  // its own descriptor is taken, the server's has none to accept it with
   while (true) {
     FileDescriptor one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -252,8 +253,8 @@ TEST_F(HttpServerTest, RecoversFromRunningOutOfDescriptors) {
     }
     hoard.push_back(std::move(one));
   }
-  hoard.pop_back();
-  clients.emplace_back(server_->port());
+  late.connect(server_->port());
+  clients.push_back(std::move(late));
   std::this_thread::sleep_for(milliseconds(30));  // time to fail in
   hoard.clear();
   for (HttpClient& one : clients) {

@@ -1,5 +1,6 @@
 #include "replay/pace/pace_log.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -237,7 +238,11 @@ std::string said_by(bool quiet) {
     Progress progress(options, position, survey);
     EXPECT_TRUE(progress.start());
     position.trades.store(1234);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (!quiet) {
+      pollfd first_line{pipe[0], POLLIN, 0};
+      EXPECT_EQ(::poll(&first_line, 1, 60'000), 1);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(quiet ? 100 : 20));  // time for what is too much
     progress.say("waits for Kafka");
     progress.finish();
   }

@@ -172,11 +172,11 @@ TEST_F(ServeFaults, AreRefusedWhereTheFileMakesNoSense) {
 }
 
 TEST_F(Serve, OneConnectionAKeyDropsBothWhereASecondComes) {
-  use_storm(10);
+  use({frame_text({trade_text("A", 1)})});
   options_.once = false;
   options_.one_connection = true;
   RunningServer server(options_);
-  // Neither has a symbol of the session, so that nothing is played.
+  // Nobody has a symbol of the session: whenever the market begins, nobody gets anything.
   auto first = std::async(std::launch::async, [&] { return run_client(server, {"X"}, {}, "/?token=one"); });
   auto other = std::async(std::launch::async, [&] { return run_client(server, {"X"}, {}, "/?token=two"); });
   const auto subscribed = [&] {

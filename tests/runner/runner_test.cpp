@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 
 /// Waits for what another thread does; gives up only where it never comes.
 bool comes(const std::function<bool()>& condition) {
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 60'000; ++i) {
     if (condition()) {
       return true;
     }
