@@ -240,6 +240,21 @@ TEST_F(BrokerTest, TellsTheOffsetsOfAPartition) {
   EXPECT_EQ(range->begin, 0);
   EXPECT_EQ(range->end, 5);
   EXPECT_EQ((*admin)->offsets(three_, 1, kPatience)->end, 0);
+  const auto ends = (*admin)->ends(three_, 3, kPatience);
+  ASSERT_TRUE(ends) << ends.error().message;
+  EXPECT_EQ(*ends, (std::vector<std::int64_t>{0, 0, 5}));
+  EXPECT_FALSE((*admin)->ends(three_, 4, kPatience));
+}
+
+TEST_F(BrokerTest, AnswersAProducersOwnAdminWhichMayOutliveIt) {
+  auto producer = this->producer();
+  const auto admin = producer->admin();
+  EXPECT_EQ(admin->describe(three_, kPatience)->partitions, 3);
+  const std::string value = "x";
+  ASSERT_EQ(send(*producer, value, 0, 1), ProduceStatus::taken);
+  ASSERT_EQ(reports(*producer, 1).size(), 1U);
+  producer.reset();
+  EXPECT_EQ(*admin->ends(three_, 3, kPatience), (std::vector<std::int64_t>{0, 1, 0}));
 }
 
 TEST(Admin, SaysThatNoBrokerAnswersAndWhichWereAsked) {
@@ -251,6 +266,7 @@ TEST(Admin, SaysThatNoBrokerAnswersAndWhichWereAsked) {
   EXPECT_THAT(id.error().message, HasSubstr(kNowhere));
   EXPECT_THAT((*admin)->describe("one", 50ms).error().message, HasSubstr(kNowhere));
   EXPECT_THAT((*admin)->offsets("one", 0, 50ms).error().message, HasSubstr(kNowhere));
+  EXPECT_THAT((*admin)->ends("one", 1, 50ms).error().message, HasSubstr(kNowhere));
   EXPECT_THAT((*admin)->settings("one", 50ms).error().message, HasSubstr(kNowhere));
   EXPECT_THAT((*admin)->create({"one", 1, 1, 1000}, 50ms).error().message, HasSubstr(kNowhere));
 }
