@@ -210,6 +210,9 @@ def _judge_cuts(directory, endings, follower):
     total = 0
     for number, (connection, (way, _)) in enumerate(endings, 1):
         heard = [record.payload for record in connections[number]]
+        if way == 'abort' and heard and heard[-1] != connection.sent[len(heard) - 1]:  # the reset came in a message
+            assert connections[number][-1].kind == journal_file.BAD_TRUNCATED, connections[number][-1]
+            assert connection.sent[len(heard) - 1].startswith(heard.pop()), number
         assert heard == connection.sent[:len(heard)], f'connection {number} is no beginning of what it was sent'
         if way != 'abort':
             assert len(heard) == len(connection.sent), f'connection {number} ended by {way}: {len(heard)} of {len(connection.sent)}'

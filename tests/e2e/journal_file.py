@@ -6,6 +6,7 @@ Trade = collections.namedtuple('Trade', 'position symbol text flags')
 Event = collections.namedtuple('Event', 'position receive_ns kind connection from_ns to_ns code text')
 EVENTS = {1: 'connected', 2: 'subscribed', 3: 'gap', 4: 'stale', 5: 'disconnected'}
 AFTER_GAP = 2
+BAD_TRUNCATED = 7
 
 
 def segments(directory):
