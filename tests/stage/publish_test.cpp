@@ -97,7 +97,7 @@ TEST_F(PublishTest, SendsTheFirstMessageOfAPartitionAloneAndTheFirstAfterASilenc
       });
       EXPECT_THAT(seen, ElementsAre(alone ? 1 : kTrades)) << "silent " << silent << ", before " << before;
     };
-    broker->set_round_trip_ms(150);
+    broker->set_round_trip_ms(100);
     give_eight(0, true);
     give_eight(kTrades, silent);
     broker->set_round_trip_ms(0);
@@ -106,7 +106,7 @@ TEST_F(PublishTest, SendsTheFirstMessageOfAPartitionAloneAndTheFirstAfterASilenc
 
 TEST_F(PublishTest, SendsTheFirstMessagesOfPartitionsSideBySideAndNothingElseWithThem) {
   open();
-  broker->set_round_trip_ms(150);
+  broker->set_round_trip_ms(100);
   std::map<std::int32_t, std::string> symbols;  // one in each partition
   for (const std::string& symbol : kSymbols) {
     symbols.emplace(kafka::partition_of(symbol, kPartitions), symbol);
