@@ -200,7 +200,7 @@ TEST(Journal, HasNoRoomForSymbolsThatNoSegmentCanRestate) {
   // As long as there is room, or the helper is yet to prepare it.
   const auto has_room = [&] {
     int refused_in_vain = 0;
-    return comes([&] { return writer->claim() || (next_is_prepared() && ++refused_in_vain == 1000); }) &&
+    return comes([&] { return writer->claim() || (next_is_prepared() && ++refused_in_vain == 600); }) &&
            writer->claim();
   };
   while (written < 100 && has_room()) {
