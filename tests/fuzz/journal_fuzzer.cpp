@@ -33,6 +33,8 @@ constexpr std::size_t kPageBytes = 4096;
 constexpr int kFrames = 100;
 constexpr std::uint64_t kSegments = 4;
 constexpr int kNewFrom = 1000;  // frames from this number on are written behind recovery
+constexpr std::uint32_t kSymbolsMax = 32;
+constexpr int kWaitsMax = 600'000;  // of 100 us
 
 [[noreturn]] void complain(const std::string& what) {
   std::fprintf(stderr, "The journal: %s\n", what.c_str());
@@ -80,7 +82,7 @@ class Base {
     WriterOptions options;
     options.directory = journal;
     options.payload_max_bytes = 256;
-    options.symbols_max = 32;
+    options.symbols_max = kSymbolsMax;
     options.segment_bytes = kSegmentBytes;
     options.populate_ahead_bytes = 4096;
     options.boot_id = boot;
@@ -89,7 +91,10 @@ class Base {
 
   static void write(Writer& writer, int number) {
     FrameClaim claim;
-    while (!(claim = writer.claim())) {
+    for (int waits = 0; !(claim = writer.claim()); ++waits) {
+      if (waits == kWaitsMax) {
+        complain("a writer that has no room, and gets none");
+      }
       ::usleep(100);
     }
     const std::string text = "S" + std::to_string(number % (1 + number / 12));
@@ -97,11 +102,20 @@ class Base {
     std::memcpy(claim.payload(), payload.data(), payload.size());
     Trade* const trade = claim.trades(payload.size());
     *trade = Trade{};
-    trade->symbol_id = writer.symbols().add(text);
+    trade->symbol_id = symbol_of(text, writer.symbols());
     trade->text_offset = sizeof(RecordHeader);
     trade->text_length = static_cast<std::uint16_t>(text.size());
     trade->receive_time_ns = number;
     writer.commit(claim, {static_cast<std::uint32_t>(payload.size()), 1, FrameKind::trades, FrameReason::none, number});
+  }
+
+  /// No more symbols than a journal may name, which is for who writes to heed. A forged header may tell of more.
+  static SymbolId symbol_of(const std::string& text, SymbolTable& symbols) {
+    if (symbols.records_bytes() + symbol_record_length(text.size()) <= std::uint64_t{kSymbolsMax} * kRecordAlignment) {
+      return symbols.add(text);
+    }
+    const SymbolId known = symbols.find(text);
+    return known == SymbolTable::kNone ? 0 : known;
   }
 
   /// What is behind its length; symbols by name.

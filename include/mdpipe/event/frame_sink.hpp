@@ -58,6 +58,8 @@ class FrameSink {
   virtual ~FrameSink() = default;
 
   /// The ids of symbols. The feed may add(); ids that are new at commit() are defined before the record that uses them.
+  /// A journal has room for so many as its options say (symbols_max records of 64 bytes): who adds more, or beyond what
+  /// an earlier life with a larger limit left, may find that no claim has room any more. The feed's Decoder heeds it.
   [[nodiscard]] virtual SymbolTable& symbols() noexcept = 0;
 
   [[nodiscard]] virtual FrameClaim claim() noexcept = 0;
