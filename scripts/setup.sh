@@ -8,7 +8,8 @@ set -euo pipefail
 
 build=(
   ca-certificates g++ git meson ninja-build ccache pkg-config
-  libbenchmark-dev libcli11-dev libconcurrentqueue-dev libexpected-dev libfmt-dev libgmock-dev libgtest-dev libjemalloc-dev librdkafka-dev
+  libbenchmark-dev libcli11-dev libconcurrentqueue-dev libexpected-dev libfmt-dev libgmock-dev libgtest-dev libisal-dev libjemalloc-dev
+  librdkafka-dev
   libreaderwriterqueue-dev libsimdjson-dev libspdlog-dev libssl-dev libtomlplusplus-dev libxxhash-dev libzstd-dev prometheus-cpp-dev
   rapidjson-dev zlib1g-dev
   kcat

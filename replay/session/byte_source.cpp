@@ -1,6 +1,7 @@
 #include "replay/session/byte_source.hpp"
 
 #include <fcntl.h>
+#include <isa-l/igzip_lib.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -93,57 +94,73 @@ class PlainSource final : public ByteSource {
 
 class GzipSource final : public ByteSource {
  public:
-  explicit GzipSource(RawFile file) : file_(std::move(file)), packed_(kPackedBufferBytes) {
-    ready_ = ::inflateInit2(&stream_, 15 + 16) == Z_OK;  // 16: a gzip header is wanted
+  explicit GzipSource(RawFile file)
+      : file_(std::move(file)), packed_(kPackedBufferBytes), state_(std::make_unique<inflate_state>()) {
+    ::isal_inflate_init(state_.get());
+    begin_member();
   }
-  ~GzipSource() override { ::inflateEnd(&stream_); }
-  GzipSource(const GzipSource&) = delete;
-  GzipSource& operator=(const GzipSource&) = delete;
 
   Result<std::size_t> read(char* out, std::size_t capacity) override {
-    if (!ready_) {
-      return fail(ErrorCode::environment, "zlib could not start: out of memory");
-    }
-    stream_.next_out = reinterpret_cast<Bytef*>(out);
-    stream_.avail_out = static_cast<uInt>(std::min<std::size_t>(capacity, 1U << 30U));
-    const uInt asked = stream_.avail_out;
-    while (stream_.avail_out == asked) {
-      if (stream_.avail_in == 0) {
-        auto count = file_.read(reinterpret_cast<char*>(packed_.data()), packed_.size());
+    state_->next_out = reinterpret_cast<std::uint8_t*>(out);
+    const auto asked = static_cast<std::uint32_t>(std::min<std::size_t>(capacity, 1U << 30U));
+    state_->avail_out = asked;
+    while (state_->avail_out == asked) {
+      if (state_->avail_in == 0 && !flushing_) {
+        auto count = file_.read(packed_.data(), packed_.size());
         if (!count) {
           return count;
         }
         if (*count == 0) {
           return member_open_ ? file_.damaged("the gzip data ends in the middle: the file is cut off") : count;
         }
-        stream_.next_in = packed_.data();
-        stream_.avail_in = static_cast<uInt>(*count);
+        state_->next_in = reinterpret_cast<std::uint8_t*>(packed_.data());
+        state_->avail_in = static_cast<std::uint32_t>(*count);
       }
       if (auto stepped = step(); !stepped) {
         return tl::unexpected(stepped.error());
       }
     }
-    return asked - stream_.avail_out;
+    return asked - state_->avail_out;
   }
 
  private:
+  void begin_member() {
+    ::isal_inflate_reset(state_.get());
+    state_->crc_flag = ISAL_GZIP;
+  }
+
   Result<void> step() {
     member_open_ = true;
-    const int status = ::inflate(&stream_, Z_NO_FLUSH);
-    if (status == Z_STREAM_END) {
-      member_open_ = false;
-      ::inflateReset2(&stream_, 15 + 16);
-    } else if (status != Z_OK && status != Z_BUF_ERROR) {
-      return file_.damaged(fmt::format("damaged gzip data ({})", stream_.msg != nullptr ? stream_.msg : "unknown"));
+    const int status = ::isal_inflate(state_.get());
+    if (status != ISAL_DECOMP_OK) {
+      return file_.damaged(fmt::format("damaged gzip data ({})", what_is_wrong(status)));
+    }
+    flushing_ = state_->avail_out == 0;  // more may wait inside than fitted
+    if (state_->block_state == ISAL_BLOCK_FINISH) {
+      member_open_ = flushing_ = false;
+      begin_member();
     }
     return {};
   }
 
+  static std::string_view what_is_wrong(int status) noexcept {
+    switch (status) {
+      case ISAL_INVALID_WRAPPER:
+        return "no header of gzip, or one that is damaged";
+      case ISAL_UNSUPPORTED_METHOD:
+        return "a method that gzip does not have";
+      case ISAL_INCORRECT_CHECKSUM:
+        return "the sum over it is another";
+      default:
+        return "no deflated block";
+    }
+  }
+
   RawFile file_;
-  std::vector<Bytef> packed_;
-  z_stream stream_{};
-  bool ready_ = false;
+  std::vector<char> packed_;
+  std::unique_ptr<inflate_state> state_;  // some 100 KB
   bool member_open_ = false;
+  bool flushing_ = false;
 };
 
 class ZstdSource final : public ByteSource {

@@ -31,8 +31,10 @@ bool exchange_time(const JsonScanner::Number& number, std::int64_t& out_ms) noex
          out_ms <= kExchangeTimeMaxMs;
 }
 
+}  // namespace
+
 /// Over what a venue usually writes, in one pass. Where a function here is false, it may still be good JSON.
-class UsualText {
+class FrameParser::UsualText {
  public:
   explicit UsualText(std::string_view text) noexcept : begin_(text.data()), at_(begin_), end_(begin_ + text.size()) {}
 
@@ -40,6 +42,11 @@ class UsualText {
   bool take(char expected) noexcept {
     const bool there = at_ != end_ && *at_ == expected;
     at_ += there ? 1 : 0;
+    return there;
+  }
+  bool take(std::string_view expected) noexcept {
+    const bool there = std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(expected);
+    at_ += there ? expected.size() : 0;
     return there;
   }
   /// A key of one character and its colon; '\0' where there is none.
@@ -64,8 +71,7 @@ class UsualText {
   }
   /// null, or a list of strings.
   bool conditions() noexcept {
-    if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with("null")) {
-      at_ += 4;
+    if (take("null")) {
       return true;
     }
     if (!take('[')) {
@@ -118,8 +124,6 @@ class UsualText {
   const char* end_;
 };
 
-}  // namespace
-
 /// What is known of an element while its keys come by.
 struct FrameParser::Trade {
   SymbolId symbol = SymbolTable::kNone;
@@ -157,8 +161,13 @@ void FrameShape::clear() noexcept {
 }
 
 void FrameShape::settle_kind() noexcept {
-  trade_count = static_cast<std::uint32_t>(
-      std::count_if(elements.begin(), elements.end(), [](const FrameElement& element) { return element.is_trade; }));
+  trade_count = 0;
+  for (const FrameElement& element : elements) {
+    if (element.is_trade) {
+      ++trade_count;
+      latest_exchange_ms = std::max(latest_exchange_ms.value_or(element.exchange_time_ms), element.exchange_time_ms);
+    }
+  }
   kind = trade_count == elements.size() && !member_twice ? FrameKind::trades : FrameKind::partly_bad;
 }
 
@@ -190,6 +199,10 @@ bool FrameParser::parse(JsonScanner& scanner, std::size_t start, FrameShape& out
   out.clear();
   keys_.clear();
   key_twice_ = met_capture_key_ = met_type_ = false;
+  if (parse_usual_frame(scanner, start, out)) {
+    return true;
+  }
+  out.clear();
   if (scanner.peek() != '{') {
     return skip_value(scanner, 0);
   }
@@ -209,12 +222,6 @@ bool FrameParser::parse(JsonScanner& scanner, std::size_t start, FrameShape& out
   met_type_ = message.has_type;
   const bool usable = message.type_is_text && !key_twice_ && !scanner.met_unusable();
   if (usable && message.type == "trade" && message.has_list) {
-    for (const FrameElement& element : out.elements) {
-      if (element.is_trade) {
-        out.latest_exchange_ms =
-            std::max(out.latest_exchange_ms.value_or(element.exchange_time_ms), element.exchange_time_ms);
-      }
-    }
     out.settle_kind();
     return true;
   }
@@ -275,10 +282,38 @@ bool FrameParser::parse_list(JsonScanner& scanner, std::size_t start, FrameShape
   return scanner.take(']');
 }
 
-/// A trade as venues write it: no blanks, no escapes, the five keys that are known, each once. False, with nothing
-/// read, where it is anything else.
-bool FrameParser::parse_usual(JsonScanner& scanner, FrameElement& out) {
+/// A frame as venues write it: no blanks, its two members in their order, usual trades alone. False, with nothing read,
+/// where it is anything else.
+bool FrameParser::parse_usual_frame(JsonScanner& scanner, std::size_t start, FrameShape& out) {
   UsualText text(scanner.rest());
+  const std::size_t before = scanner.offset() - start;
+  if (!text.take(R"({"data":[)")) {
+    return false;
+  }
+  out.list_begin = static_cast<std::uint32_t>(before + text.offset());
+  do {
+    const std::size_t begin = text.offset();
+    FrameElement& element = out.elements.emplace_back();
+    if (!parse_usual(text, element)) {
+      return false;
+    }
+    element.offset = static_cast<std::uint32_t>(before + begin);
+    element.length = static_cast<std::uint32_t>(text.offset() - begin);
+  } while (text.take(','));
+  out.list_end = static_cast<std::uint32_t>(before + text.offset());
+  if (!text.take(R"(],"type":"trade"})")) {
+    return false;
+  }
+  scanner.skip(text.offset());
+  met_type_ = true;
+  out.settle_kind();
+  return true;
+}
+
+/// A trade as venues write it: no blanks, no escapes, the five keys that are known, each once. False where it is
+/// anything else; of `text` and `out` nothing is known then.
+bool FrameParser::parse_usual(UsualText& text, FrameElement& out) {
+  const std::size_t begin = text.offset();
   std::string_view symbol;
   std::int64_t whole = 0;
   bool zero = false;
@@ -307,10 +342,10 @@ bool FrameParser::parse_usual(JsonScanner& scanner, FrameElement& out) {
         good = text.string(symbol);
         break;
       case 't':
-        out.time_offset = static_cast<std::uint32_t>(text.offset());
+        out.time_offset = static_cast<std::uint32_t>(text.offset() - begin);
         good =
             text.number(out.exchange_time_ms, zero, integer) && integer && out.exchange_time_ms <= kExchangeTimeMaxMs;
-        out.time_length = static_cast<std::uint32_t>(text.offset()) - out.time_offset;
+        out.time_length = static_cast<std::uint32_t>(text.offset() - begin) - out.time_offset;
         break;
       case 'v':
         good = text.number(whole, no_size, integer);
@@ -329,12 +364,12 @@ bool FrameParser::parse_usual(JsonScanner& scanner, FrameElement& out) {
   out.symbol = symbols_.add(symbol);
   out.is_trade = out.symbol != SymbolTable::kNone;
   out.trade_flags = static_cast<std::uint16_t>(no_size ? kTradePriceUpdate : 0);
-  scanner.skip(text.offset());
   return true;
 }
 
 bool FrameParser::parse_element(JsonScanner& scanner, FrameElement& out) {
-  if (parse_usual(scanner, out)) {
+  if (UsualText text(scanner.rest()); parse_usual(text, out)) {
+    scanner.skip(text.offset());
     return true;
   }
   out = FrameElement{};

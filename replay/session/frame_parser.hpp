@@ -38,7 +38,7 @@ struct FrameShape {
   bool member_twice = false;           ///< `data` or `type` is there twice: partly bad, whatever its elements are
   std::vector<FrameElement> elements;  ///< empty unless kind is trades or partly_bad
 
-  /// Of a trade frame, once its elements are known.
+  /// Of a trade frame, once its elements are known: its kind, how many trades it has, and the latest of their times.
   void settle_kind() noexcept;
 
   void clear() noexcept;
@@ -63,6 +63,7 @@ class FrameParser {
   [[nodiscard]] bool met_type() const noexcept { return met_type_; }
 
  private:
+  class UsualText;
   struct Trade;
   struct ObjectKeys;
   struct Message;
@@ -70,7 +71,8 @@ class FrameParser {
   bool parse_member(JsonScanner& scanner, std::size_t start, Message& message, FrameShape& out);
   bool parse_list(JsonScanner& scanner, std::size_t start, FrameShape& out);
   bool parse_element(JsonScanner& scanner, FrameElement& out);
-  bool parse_usual(JsonScanner& scanner, FrameElement& out);
+  bool parse_usual_frame(JsonScanner& scanner, std::size_t start, FrameShape& out);
+  bool parse_usual(UsualText& text, FrameElement& out);
   bool parse_field(JsonScanner& scanner, std::string_view key, Trade& trade);
   bool skip_value(JsonScanner& scanner, int depth);
   bool skip_list(JsonScanner& scanner, int depth);

@@ -1,6 +1,5 @@
 #include "replay/session/json_scanner.hpp"
 
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -8,6 +7,7 @@
 #include <cstring>
 
 #include <fmt/core.h>
+#include <simdjson.h>
 
 namespace mdpipe::replay {
 namespace {
@@ -80,30 +80,6 @@ char simple_escape(char c) noexcept {
     default:
       return c;  // quote, backslash, slash
   }
-}
-
-/// How many bytes the well-formed sequence at the start of `text` has; 0 where there is none.
-std::size_t utf8_sequence(std::string_view text) noexcept {
-  const auto byte = [&](std::size_t index) { return static_cast<unsigned char>(text[index]); };
-  const auto continues = [&](std::size_t index) { return (byte(index) & 0xC0U) == 0x80U; };
-  const unsigned char first = byte(0);
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first >= 0xC2 && first <= 0xDF) {
-    return text.size() >= 2 && continues(1) ? 2 : 0;
-  }
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool ok = text.size() >= 3 && continues(1) && continues(2) && (first != 0xE0 || byte(1) >= 0xA0) &&
-                    (first != 0xED || byte(1) <= 0x9F);
-    return ok ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool ok = text.size() >= 4 && continues(1) && continues(2) && continues(3) &&
-                    (first != 0xF0 || byte(1) >= 0x90) && (first != 0xF4 || byte(1) <= 0x8F);
-    return ok ? 4 : 0;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -323,22 +299,7 @@ std::string quote(std::string_view text) {
 }
 
 bool is_utf8(std::string_view text) noexcept {
-  while (!text.empty()) {
-    std::array<std::uint64_t, 4> words{};
-    if (text.size() >= sizeof words) {
-      std::memcpy(words.data(), text.data(), sizeof words);
-      if (((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080U) == 0) {
-        text.remove_prefix(sizeof words);
-        continue;
-      }
-    }
-    const std::size_t length = utf8_sequence(text);
-    if (length == 0) {
-      return false;
-    }
-    text.remove_prefix(length);
-  }
-  return true;
+  return simdjson::validate_utf8(text.data(), text.size());
 }
 
 }  // namespace mdpipe::replay

@@ -20,6 +20,9 @@ std::string_view stripped(std::string_view line) {
 
 /// The first key of an object, where it can be had for nothing.
 bool begins_like_capture(std::string_view line) {
+  if (line.starts_with(R"({"data")")) {
+    return false;
+  }
   JsonScanner scanner(line);
   JsonScanner::String key;
   return scanner.take('{') && scanner.string(key) && (key.raw == "recv_ns" || key.raw == "frame" || key.raw == "raw");
