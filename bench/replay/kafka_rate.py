@@ -1,5 +1,5 @@
 """mdreplay kafka SESSION --speed max on a real Kafka: the rate of the whole process, start and end included, beside a bare
-librdkafka loop that sends the same messages with a header as long (produce_floor), and beside `kcat -P -l`, which sends none.
+librdkafka loop that sends the same messages with such a header (produce_floor), and beside `kcat -P -l`, which sends none.
 Both peers have the messages ready in a file; mdreplay reads and decompresses the session. Alternating rounds.
 
 Before a number counts its answer is proven: the topic holds as many messages as the session has trades.

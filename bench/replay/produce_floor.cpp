@@ -1,19 +1,26 @@
 // The peer of `mdreplay kafka --speed max`: a bare librdkafka loop that has its messages ready in a file (key, tab,
-// value, a line each) and sends them with a header as long as ours and the settings of our producer. It parses,
-// decompresses and checks nothing but that everything is delivered.
+// value, a line each) and sends them with a header like ours and the settings of our producer as it publishes live. It
+// parses, decompresses and checks nothing but that everything is delivered.
 //
 //   produce_floor BOOTSTRAP TOPIC FILE
 
 #include <librdkafka/rdkafka.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "mdpipe/kafka/message_header.hpp"
+
+/// As in mdreplay.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "thp:always";
 
 namespace {
 
@@ -22,10 +29,17 @@ struct Count {
   std::size_t failed = 0;
 };
 
+/// Of ours: who, the message's place, and that of the one before it in its partition, as with three of them.
+std::array<char, mdpipe::kafka::kHeaderBytes> header_of(std::uint64_t position) {
+  constexpr std::uint64_t kSource = 0x6D64'7069'7065'0001;
+  constexpr std::uint64_t kPartitions = 3;
+  return mdpipe::kafka::encode({0, kSource, position, position - std::min(position, kPartitions)});
+}
+
 // The same call as our producer's.
-rd_kafka_resp_err_t produce(rd_kafka_t* client, rd_kafka_topic_t* topic, std::string_view key, std::string_view value) {
-  constexpr std::size_t kHeaderBytes = 26;
-  static const std::string header(kHeaderBytes, 'x');
+rd_kafka_resp_err_t produce(rd_kafka_t* client, rd_kafka_topic_t* topic, std::string_view key, std::string_view value,
+                            std::uint64_t position) {
+  const auto header = header_of(position);
   std::array<rd_kafka_vu_t, 5> views{};
   views[0].vtype = RD_KAFKA_VTYPE_RKT;
   views[0].u.rkt = topic;
@@ -55,8 +69,12 @@ int main(int argc, char** argv) {
     std::fputs("produce_floor BOOTSTRAP TOPIC FILE\n", stderr);
     return 2;
   }
-  std::ifstream file(argv[3], std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::ifstream file(argv[3], std::ios::binary | std::ios::ate);
+  std::string text(file ? static_cast<std::size_t>(file.tellg()) : 0, '\0');
+  if (!file.seekg(0).read(text.data(), static_cast<std::streamsize>(text.size()))) {
+    std::fputs("the file cannot be read\n", stderr);
+    return 3;
+  }
   std::array<char, 512> error{};
   rd_kafka_conf_t* const conf = ::rd_kafka_conf_new();
   for (const auto& [key, value] : {std::pair<const char*, const char*>("bootstrap.servers", argv[1]),
@@ -95,7 +113,7 @@ int main(int argc, char** argv) {
     }
     for (;;) {
       const auto status = produce(client, topic, std::string_view(text).substr(at, tab - at),
-                                  std::string_view(text).substr(tab + 1, end - tab - 1));
+                                  std::string_view(text).substr(tab + 1, end - tab - 1), sent + 1);
       if (status == RD_KAFKA_RESP_ERR_NO_ERROR) {
         break;
       }
