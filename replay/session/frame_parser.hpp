@@ -14,6 +14,8 @@
 
 namespace mdpipe::replay {
 
+class UsualText;
+
 /// Beyond it, either way, nanoseconds leave 64 bits: such a `t` makes no trade.
 inline constexpr std::int64_t kExchangeTimeMaxMs = 9'223'372'036'854;
 
@@ -63,7 +65,6 @@ class FrameParser {
   [[nodiscard]] bool met_type() const noexcept { return met_type_; }
 
  private:
-  class UsualText;
   struct Trade;
   struct ObjectKeys;
   struct Message;

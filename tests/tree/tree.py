@@ -22,7 +22,7 @@ KAFKA_STAGE = re.compile(r'/publish[_.]')
 # An outside library, by how its headers begin → where it may be named.
 LIBRARIES = {
     'librdkafka/': {'src/kafka', 'tests/support', 'bench/replay'},
-    'simdjson': {'src/feed', 'bench/feed'},
+    'simdjson': {'src/feed', 'replay', 'bench/feed'},
     'boost/beast': {'src/feed', 'src/ops', 'replay', 'tests'},
     'boost/asio': {'src/feed', 'src/ops', 'replay', 'tests'},
     'boost/multiprecision': {'src/stage', 'tests/stage'},
@@ -35,6 +35,7 @@ LIBRARIES = {
     'concurrentqueue/': {'src/stage', 'bench'},
     'readerwriterqueue/': {'bench'},
     'rapidjson/': {'bench'},
+    'isa-l/': {'replay'},
     'zlib': {'replay', 'tests'},
     'zstd': {'replay', 'tests'},
     'xxhash': {'replay'},
