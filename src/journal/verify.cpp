@@ -32,7 +32,7 @@ class Verifier {
     std::int64_t time_ns = 0;
     std::uint64_t connections = 0;
     bool end_known = false;  // not torn, not refused
-    bool grows = false;      // no segment followed it: the writer may have gone on in it since
+    bool grows = false;      // no segment followed it when its end was read
     bool closed = false;
     bool whole = false;
   };
@@ -152,6 +152,11 @@ Result<void> Verifier::check_segment(std::uint64_t index, bool last) {
     segment.disk_bytes = (*image)->disk_bytes();
     auto judged = judge_image(**image, index);
     segment.state = judged.state;
+    if (judged.state == SegmentState::open && before_ && before_->grows && before_->index + 1 == index) {
+      // It was begun since that one's end was read, and what was written there meanwhile is not: the journal as it was
+      // at that moment is what is verified.
+      return {};
+    }
     if (judged.state == SegmentState::refused) {
       refuse(segment, 0, std::move(judged.trouble));
     } else if (judged.state == SegmentState::prepared) {
@@ -239,7 +244,7 @@ void Verifier::check_header(const SegmentHeader& header, const std::filesystem::
   if (!before_) {
     return;
   }
-  const bool continues = before_->end_known && !before_->grows && before_->index + 1 == header.index;
+  const bool continues = before_->end_known && before_->index + 1 == header.index;
   if (continues ? previous != before_->position : previous < before_->position) {
     findings_.damage(file, offsetof(SegmentHeader, previous_position),
                      fmt::format("it does not continue the segment before it: its header says that position {} is the "

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <random>
 
@@ -126,6 +127,51 @@ TEST(Verify, ALiveJournalIsWholeWhileItIsWrittenAndItsOldestSegmentsGo) {
   feed.join();
   EXPECT_GT(last, make_position(1, 0));
   EXPECT_GT(writer->figures().rolls.get(), 0U);
+}
+
+/// Each time that verification has read the newest record the writer goes on after a while, into the next segment.
+void verify_while_written(std::uint32_t seed) {
+  const TemporaryDirectory directory;
+  const auto options = tiny_options(directory.path());
+  const auto writer = open_writer(options);
+  write_something(*writer, 1);
+  std::atomic<std::uint64_t> rolls_allowed{0};
+  const auto may_write = [&] { return writer->figures().rolls.get() < rolls_allowed.load(); };
+  std::jthread feed([&](const std::stop_token& stop) {
+    std::mt19937 random(seed);
+    for (int number = 1; !stop.stop_requested();) {
+      for (unsigned spins = may_write() ? random() % 4096 : 0; spins != 0; --spins) {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+      }
+      while (may_write()) {
+        write_something(*writer, 1 + ++number % 1000);
+      }
+    }
+  });
+  for (int round = 0; round < 40; ++round) {
+    Position last = 0;
+    VerifyOptions verify_options;
+    verify_options.on_record = [&](const RecordView& record, const SymbolTable&) {
+      ASSERT_TRUE(last == 0 || record.position() == last + 1)
+          << position_text(record.position()) << " behind " << position_text(last);
+      last = record.last_position();
+      if (last == writer->figures().position.get()) {
+        rolls_allowed.store(writer->figures().rolls.get() + 1);
+      }
+    };
+    const auto report = verify(options.directory, verify_options);
+    ASSERT_TRUE(report) << report.error().message;
+    ASSERT_TRUE(report->whole()) << report->damages[0].file << " at " << report->damages[0].offset << ": "
+                                 << report->damages[0].reason;
+    ASSERT_NE(last, 0U);
+  }
+}
+
+TEST(Verify, OfALiveJournalItReadsAllUpToItsEndAndNothingBehindAGap) {
+  for (std::uint32_t seed = 1; seed <= 8 && !::testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    verify_while_written(seed);
+  }
 }
 
 TEST(Verify, WhatRetentionTakesWhileItIsReadIsNoDamage) {

@@ -59,8 +59,8 @@ struct VerifyOptions {
 };
 
 /// Reads all of it: headers, checksums, the chain of segments and positions, symbols, trades, the checkpoint, cursors.
-/// Skips what is damaged and goes on behind it. Takes no lock: a journal may be verified while its writer runs, up to
-/// where the writer is, and while retention takes its oldest segments.
+/// Skips what is damaged and goes on behind it. Takes no lock: a journal may be verified while its writer runs, all of
+/// it up to where the writer is when its end is read, and while retention takes its oldest segments.
 /// ErrorCode::environment where there is no journal, or where it may not be read.
 [[nodiscard]] Result<VerifyReport> verify(const std::filesystem::path& directory, const VerifyOptions& options = {});
 
