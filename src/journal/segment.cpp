@@ -198,13 +198,24 @@ void SegmentChain::set_head(std::unique_ptr<Segment> segment) noexcept {
 }
 
 Result<SegmentChain::Entry> SegmentChain::enter(Position after, Place& place) {
+  constexpr int kLooksMax = 5;
   const std::scoped_lock lock(mutex_);
   auto start = find_start(directory_, after);
+  for (int looks = 1; start; ++looks) {
+    if (auto extended = extend_down_to(start->index); !extended) {
+      return tl::unexpected(extended.error());
+    }
+    if (head_->index() <= start->index) {
+      break;
+    }
+    // Retention took it in between: beginning behind it would be a silent skip.
+    start = looks < kLooksMax
+                ? find_start(directory_, after)
+                : fail(ErrorCode::environment,
+                       fmt::format("{}: segments are removed faster than a reader can begin", directory_.string()));
+  }
   if (!start) {
     return tl::unexpected(start.error());
-  }
-  if (auto extended = extend_down_to(start->index); !extended) {
-    return tl::unexpected(extended.error());
   }
   Segment* segment = head_;
   while (segment->index() < start->index) {

@@ -2,11 +2,14 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <random>
 #include <thread>
 
 #include "journal_fixture.hpp"
+#include "mdpipe/journal/maintenance.hpp"
 #include "segment.hpp"
+#include "system_calls.hpp"
 
 namespace mdpipe::journal {
 namespace {
@@ -254,6 +257,38 @@ TEST(Journal, AReaderThatComesWhileASegmentIsBegunStartsInTheOneBefore) {
   EXPECT_EQ(segment->segment->index(), 2U);
   EXPECT_EQ(place.load(), 2U);
   chain.leave(place);
+}
+
+TEST(Journal, AReaderThatComesWhileRetentionTakesASegmentNeverBeginsBehindIt) {
+  for (const Position after : {kBeforeEverything, make_position(1, 1)}) {
+    const TemporaryDirectory directory;
+    const auto options = tiny_options(directory.path());
+    {
+      const auto writer = open_writer(options);
+      while (writer->figures().rolls.get() < 2) {
+        must_write_frame(*writer, {"A"}, 1);
+      }
+    }
+    const auto writer = open_writer(options);  // maps none of them
+    int lists = 0;
+    const ListWatch watch([&](ListWatch::When when) {
+      if (when == ListWatch::When::before && ++lists == 2) {
+        std::filesystem::remove(options.directory / segment_name(1));
+      }
+    });
+    const auto reader = writer->reader(after);
+    ASSERT_GE(lists, 2);
+    if (after == kBeforeEverything) {
+      ASSERT_TRUE(reader) << reader.error().message;
+      const auto record = (*reader)->next();
+      ASSERT_TRUE(record);
+      EXPECT_EQ(record->position(), list_journal(options.directory)->front().first_position);
+    } else {
+      ASSERT_FALSE(reader);
+      EXPECT_EQ(reader.error().code, ErrorCode::data);
+      EXPECT_THAT(reader.error().message, HasSubstr("removed by retention"));
+    }
+  }
 }
 
 TEST(Journal, ASecondWriterIsRefusedByTheNameOfTheFirst) {
