@@ -61,11 +61,6 @@ int run(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace mdpipe::replay
 
-/// Of jemalloc: what is in flight and what is read ahead comes to tens of megabytes at once, a page fault for each 4 KB
-/// of which costs more than filling them.
-extern "C" const char* malloc_conf;
-const char* malloc_conf = "thp:always";
-
 int main(int argc, char** argv) {
   try {
     return mdpipe::wiring::end_with("mdreplay", mdpipe::replay::run(argc, argv));

@@ -18,10 +18,6 @@
 
 #include "mdpipe/kafka/message_header.hpp"
 
-/// As in mdreplay.
-extern "C" const char* malloc_conf;
-const char* malloc_conf = "thp:always";
-
 namespace {
 
 struct Count {
@@ -72,7 +68,7 @@ int main(int argc, char** argv) {
   std::ifstream file(argv[3], std::ios::binary | std::ios::ate);
   std::string text(file ? static_cast<std::size_t>(file.tellg()) : 0, '\0');
   if (!file.seekg(0).read(text.data(), static_cast<std::streamsize>(text.size()))) {
-    std::fputs("the file cannot be read\n", stderr);
+    std::fprintf(stderr, "%s cannot be read\n", argv[3]);
     return 3;
   }
   std::array<char, 512> error{};
