@@ -36,7 +36,8 @@ constexpr std::size_t kRingBytes = 8U << 20U;  // of frames with a trade each
 constexpr std::size_t kUsualFrameBytes = 512U << 10U;
 // Read while we connect, when the processors have nothing else to do.
 constexpr std::size_t kBatchesAhead = 32;
-constexpr std::int64_t kLookIntervalNs = 1'000'000;  // acknowledgements are looked for so often while nothing is due
+constexpr int kLookIntervalMs = 1;  // acknowledgements are looked for so often while nothing is due
+constexpr std::int64_t kLookIntervalNs = kLookIntervalMs * kNanosecondsPerMillisecond;
 constexpr auto kRaw = static_cast<std::size_t>(stage::Destination::raw);
 
 /// Who a session is that is sent again and again until it is there once: the same for the same trades and name.
@@ -85,11 +86,12 @@ class SessionPublisher {
   [[nodiscard]] Result<void> take(const Batch& batch, const Batch::Entry& entry);
   [[nodiscard]] Frame rebased(const Frame& frame, std::int64_t schedule_ns);
   [[nodiscard]] Result<FrameClaim> room_for(std::size_t payload_bytes);
-  [[nodiscard]] std::uint32_t place(const Frame& frame, const FrameClaim& claim, std::int64_t time_ns);
+  [[nodiscard]] std::uint32_t place(const Frame& frame, const FrameClaim& claim);
+  [[nodiscard]] std::int64_t message_time_ns(const Batch::Entry& entry) const;
   [[nodiscard]] bool is_there_already(std::span<const Trade> trades);
   [[nodiscard]] Result<void> wait_until_due(std::int64_t due_ns);
   [[nodiscard]] bool stopped() noexcept;
-  [[nodiscard]] Result<bool> poll();
+  [[nodiscard]] Result<bool> poll(int timeout_ms = 0);
   template <class Condition>
   [[nodiscard]] Result<void> poll_until(const Condition& condition);
   [[nodiscard]] Result<void> drain();
@@ -103,6 +105,7 @@ class SessionPublisher {
   stage::PublishCursor found_;                 // what was in the topic when we connected
   Position last_found_ = 0;                    // the greatest position in it
   std::vector<std::int64_t> latest_trade_ns_;  // by symbol
+  std::int64_t looked_unix_ns_ = 0;            // when poll() was last called
   std::uint64_t sent_trades_ = 0;              // paced: of frames that were due
   std::optional<std::int64_t> shift_ms_;       // --rebase now, once the first time is known
   std::string rebased_;
@@ -123,12 +126,8 @@ bool SessionPublisher::stopped() noexcept {
 template <class Condition>
 Result<void> SessionPublisher::poll_until(const Condition& condition) {
   while (!condition() && !stopped()) {
-    const auto moved = poll();
-    if (!moved) {
+    if (auto moved = poll(kLookIntervalMs); !moved) {
       return tl::unexpected(moved.error());
-    }
-    if (!*moved) {
-      sleep_until(monotonic_clock_ns() + kLookIntervalNs);
     }
   }
   return {};
@@ -267,8 +266,9 @@ Result<void> SessionPublisher::warn_of_retention() {
 }
 
 /// Moves what is in flight, says what it waits for where that has changed.
-Result<bool> SessionPublisher::poll() {
-  const bool moved = publish_->poll();
+Result<bool> SessionPublisher::poll(int timeout_ms) {
+  const bool moved = publish_->poll_for(timeout_ms);
+  looked_unix_ns_ = wall_clock_ns();
   if (auto failure = publish_->failure()) {
     return tl::unexpected(*failure);
   }
@@ -289,12 +289,11 @@ Result<FrameClaim> SessionPublisher::room_for(std::size_t payload_bytes) {
 }
 
 /// The frame with its trades behind it, marked as the feed marks them; how many. Of a trade there is what publishing
-/// needs: no price, no size, no conditions.
-std::uint32_t SessionPublisher::place(const Frame& frame, const FrameClaim& claim, std::int64_t time_ns) {
+/// needs: no price, no size, no conditions; its time when it goes.
+std::uint32_t SessionPublisher::place(const Frame& frame, const FrameClaim& claim) {
   std::memcpy(claim.payload(), frame.text.data(), frame.text.size());
   Trade* const trades = claim.trades(frame.text.size());
   std::uint32_t count = 0;
-  const std::int64_t receive_time_ns = options_.recorded_time && time_ns != kNoTime ? time_ns : wall_clock_ns();
   for (const FrameElement& element : frame.elements) {
     if (!element.is_trade) {
       continue;
@@ -302,7 +301,6 @@ std::uint32_t SessionPublisher::place(const Frame& frame, const FrameClaim& clai
     Trade& trade = trades[count++] = Trade{};
     trade.position = ++report_.trades;
     trade.exchange_time_ns = element.exchange_time_ms * kNanosecondsPerMillisecond;
-    trade.receive_time_ns = receive_time_ns;
     trade.symbol_id = element.symbol;
     trade.text_offset = static_cast<std::uint32_t>(sizeof(RecordHeader) + element.offset);
     trade.text_length = element.length;
@@ -314,6 +312,15 @@ std::uint32_t SessionPublisher::place(const Frame& frame, const FrameClaim& clai
     latest_ns = std::max(latest_ns, trade.exchange_time_ns);
   }
   return count;
+}
+
+/// Of what is sent as fast as it goes, that of the last look: a reading for each frame would take longer than most
+/// else.
+std::int64_t SessionPublisher::message_time_ns(const Batch::Entry& entry) const {
+  if (options_.recorded_time && entry.time_ns != kNoTime) {
+    return entry.time_ns;
+  }
+  return options_.pace.kind == Pace::Kind::max ? looked_unix_ns_ : wall_clock_ns();
 }
 
 Frame SessionPublisher::rebased(const Frame& frame, std::int64_t schedule_ns) {
@@ -355,8 +362,8 @@ Result<void> SessionPublisher::take(const Batch& batch, const Batch::Entry& entr
     return {};
   }
   const Position before = report_.trades;
-  const std::uint32_t count = place(frame, *claim, entry.time_ns);
-  const std::span<const Trade> trades(claim->trades(frame.text.size()), count);
+  const std::uint32_t count = place(frame, *claim);
+  const std::span<Trade> trades(claim->trades(frame.text.size()), count);
   if (is_there_already(trades)) {
     report_.found += count;
     return {};
@@ -367,8 +374,11 @@ Result<void> SessionPublisher::take(const Batch& batch, const Batch::Entry& entr
   }
   bool handed_over = false;
   if (!stopped()) {
-    const RecordView record =
-        ring_.commit(*claim, frame.text.size(), count, before + 1, trades.front().receive_time_ns);
+    const std::int64_t time_ns = message_time_ns(entry);
+    for (Trade& trade : trades) {
+      trade.receive_time_ns = time_ns;
+    }
+    const RecordView record = ring_.commit(*claim, frame.text.size(), count, before + 1, time_ns);
     auto taken = poll_until(
         [&] { return handed_over || (handed_over = publish_->on_record(record, symbols_) == Uptake::taken); });
     if (!taken) {
@@ -431,12 +441,8 @@ Result<void> SessionPublisher::drain() {
         break;
       }
     }
-    const auto moved = poll();
-    if (!moved) {
+    if (auto moved = poll(kLookIntervalMs); !moved) {
       return tl::unexpected(moved.error());
-    }
-    if (!*moved) {
-      sleep_until(monotonic_clock_ns() + kLookIntervalNs);
     }
   }
   publish_->close();

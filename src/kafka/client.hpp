@@ -21,6 +21,7 @@ struct Destroy {
   void operator()(rd_kafka_event_t* event) const noexcept { ::rd_kafka_event_destroy(event); }
   void operator()(rd_kafka_message_t* message) const noexcept { ::rd_kafka_message_destroy(message); }
   void operator()(rd_kafka_error_t* error) const noexcept { ::rd_kafka_error_destroy(error); }
+  void operator()(rd_kafka_headers_t* headers) const noexcept { ::rd_kafka_headers_destroy(headers); }
   void operator()(const rd_kafka_metadata_t* metadata) const noexcept { ::rd_kafka_metadata_destroy(metadata); }
   void operator()(rd_kafka_topic_partition_list_t* list) const noexcept {
     ::rd_kafka_topic_partition_list_destroy(list);

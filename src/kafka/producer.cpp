@@ -1,6 +1,8 @@
 #include "mdpipe/kafka/producer.hpp"
 
+#include <algorithm>
 #include <array>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -57,23 +59,24 @@ Producer::Producer(std::unique_ptr<State> state) noexcept : state_(std::move(sta
 Producer::~Producer() = default;
 
 Result<std::unique_ptr<Producer>> Producer::make(const Config& config, const std::vector<std::string>& topics,
-                                                 std::size_t message_max_bytes) {
-  auto conf = make_conf(config, {{"compression.codec", "snappy"},
-                                 {"enable.idempotence", "true"},
-                                 {"enable.gapless.guarantee", "true"},
-                                 {"acks", "all"},
-                                 {"message.timeout.ms", "0"},
-                                 {"message.max.bytes", std::to_string(batch_max_bytes(message_max_bytes))},
-                                 {"queue.buffering.max.messages", std::to_string(kQueueMessages)},
-                                 {"queue.buffering.max.kbytes", "2097151"},
-                                 {"linger.ms", "5"},
-                                 {"batch.num.messages", "10000"},
-                                 {"allow.auto.create.topics", "false"},
-                                 {"isolation.level", "read_uncommitted"},  // of admin(): the end is the end
-                                 {"socket.keepalive.enable", "true"},
-                                 {"socket.nagle.disable", "true"},
-                                 {"reconnect.backoff.max.ms", "2000"},
-                                 {"retry.backoff.ms", "100"}});
+                                                 std::size_t message_max_bytes, std::size_t batch_bytes) {
+  auto conf = make_conf(
+      config, {{"compression.codec", "snappy"},
+               {"enable.idempotence", "true"},
+               {"enable.gapless.guarantee", "true"},
+               {"acks", "all"},
+               {"message.timeout.ms", "0"},
+               {"message.max.bytes", std::to_string(std::max(batch_max_bytes(message_max_bytes), batch_bytes))},
+               {"queue.buffering.max.messages", std::to_string(kQueueMessages)},
+               {"queue.buffering.max.kbytes", "2097151"},
+               {"linger.ms", "5"},
+               {"batch.num.messages", "10000"},
+               {"allow.auto.create.topics", "false"},
+               {"isolation.level", "read_uncommitted"},  // of admin(): the end is the end
+               {"socket.keepalive.enable", "true"},
+               {"socket.nagle.disable", "true"},
+               {"reconnect.backoff.max.ms", "2000"},
+               {"retry.backoff.ms", "100"}});
   if (!conf) {
     return tl::unexpected(conf.error());
   }
@@ -97,7 +100,7 @@ Result<std::unique_ptr<Producer>> Producer::make(const Config& config, const std
 }
 
 ProduceStatus Producer::produce(const OutgoingMessage& message) noexcept {
-  constexpr std::size_t kViewsMax = 16;
+  constexpr std::size_t kViewsMax = 8;
   std::array<rd_kafka_vu_t, kViewsMax> views;  // not cleared: each has 64 bytes of padding
   std::size_t count = 0;
   const auto next = [&](rd_kafka_vtype_t type) -> auto& {
@@ -118,14 +121,19 @@ ProduceStatus Producer::produce(const OutgoingMessage& message) noexcept {
   next(RD_KAFKA_VTYPE_TIMESTAMP).i64 = message.timestamp_ms;
   // An opaque number.  NOLINTNEXTLINE(performance-no-int-to-ptr)
   next(RD_KAFKA_VTYPE_OPAQUE).ptr = reinterpret_cast<void*>(message.tag);
-  for (std::size_t i = 0; i < message.header_count && count < kViewsMax; ++i) {
-    auto& header = next(RD_KAFKA_VTYPE_HEADER).header;
-    header.name = message.headers[i].name.data();
-    header.val = message.headers[i].value.data();
-    header.size = static_cast<ssize_t>(message.headers[i].value.size());
+  Owned<rd_kafka_headers_t> headers;
+  if (message.header_count != 0) {
+    // Ours, of the right size: librdkafka would make room for eight, in each of tens of thousands of messages.
+    headers.reset(::rd_kafka_headers_new(message.header_count));
+    for (const OutgoingHeader& header : std::span(message.headers, message.header_count)) {
+      (void)::rd_kafka_header_add(headers.get(), header.name.data(), static_cast<ssize_t>(header.name.size()),
+                                  header.value.data(), static_cast<ssize_t>(header.value.size()));
+    }
+    next(RD_KAFKA_VTYPE_HEADERS).headers = headers.get();
   }
   const Owned<rd_kafka_error_t> error(::rd_kafka_produceva(state_->client->handle.get(), views.data(), count));
   if (error == nullptr) [[likely]] {
+    (void)headers.release();
     return ProduceStatus::taken;
   }
   switch (::rd_kafka_error_code(error.get())) {
@@ -171,6 +179,12 @@ void Producer::State::fail_with(const char* otherwise) {
   const auto fatal = ::rd_kafka_fatal_error(client->handle.get(), words, sizeof words);
   failure = redact(fatal == RD_KAFKA_RESP_ERR_NO_ERROR ? std::string(otherwise)
                                                        : fmt::format("{}: {}", ::rd_kafka_err2name(fatal), words));
+}
+
+void Producer::send_now() noexcept {
+  // Its threads must see it while it lasts.
+  constexpr int kSeenMs = 1;
+  (void)::rd_kafka_flush(state_->client->handle.get(), kSeenMs);
 }
 
 bool Producer::poll(int timeout_ms, const std::function<void(const DeliveryReport&)>& on_report) {

@@ -1,6 +1,9 @@
 #include "mdpipe/stage/publish.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -100,13 +103,14 @@ bool PublishBody::take_outbox() {
   return any;
 }
 
-bool PublishBody::poll() {
+bool PublishBody::poll_for(int timeout_ms) {
   if (failure_) {
     return false;
   }
   const std::int64_t now_ns = monotonic_clock_ns();
   if (producer_ == nullptr) {
     if (now_ns < retry_at_ns_) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(timeout_ms));
       return false;
     }
     connect(now_ns);
@@ -119,7 +123,8 @@ bool PublishBody::poll() {
       moved = send(lane, now_ns) || moved;
     }
   }
-  moved = listen(now_ns) || moved;
+  hurry(now_ns);
+  moved = listen(now_ns, moved ? 0 : timeout_ms) || moved;
   figures_.in_flight.set(in_flight());
   if (producer_->failure()) {
     give_up(*producer_->failure());
@@ -149,7 +154,11 @@ void PublishBody::give_up(std::string why) {
 
 void PublishBody::connect(std::int64_t now_ns) {
   // First, so that it meets the brokers while we look around; it has nothing to send yet.
-  auto producer = kafka::Producer::make(options_.kafka, producer_topics(options_.topics), options_.message_max_bytes);
+  const auto make_producer = [this] {
+    return kafka::Producer::make(options_.kafka, producer_topics(options_.topics), options_.message_max_bytes,
+                                 batch_bytes_);
+  };
+  auto producer = make_producer();
   if (!producer) {
     failure_ = producer.error();
     return;
@@ -169,6 +178,13 @@ void PublishBody::connect(std::int64_t now_ns) {
     }
     wait_before_retry();
     return;
+  }
+  if (std::exchange(batch_bytes_, connection->batch_bytes) > batch_bytes_) {
+    producer = make_producer();
+    if (!producer) {
+      failure_ = producer.error();
+      return;
+    }
   }
   producer_ = std::move(*producer);
   alarm_ = connection->alarm;

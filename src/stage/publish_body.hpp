@@ -22,19 +22,22 @@ class PublishBody final : public Publish {
   static constexpr std::size_t kOutboxInFlight = 1U << 14U;
 
   PublishBody(PublishOptions options, Outbox* outbox)
-      : options_(std::move(options)), outbox_(outbox), lanes_{Lane(options_.in_flight_max), Lane(kOutboxInFlight)} {}
+      : options_(std::move(options)),
+        outbox_(outbox),
+        lanes_{Lane(options_.in_flight_max), Lane(outbox_ == nullptr ? 1 : kOutboxInFlight)} {}
 
   std::string_view name() const noexcept override { return "publish"; }
   std::optional<Position> resume_after() override {
     return connected_once_ ? std::optional(cursor_.settled) : std::nullopt;
   }
   Uptake on_record(const RecordView& record, const SymbolTable& symbols) override;
-  bool poll() override;
+  bool poll() override { return poll_for(0); }
+  bool poll_for(int timeout_ms) override;
   Position settled() const noexcept override {
     const Lane& lane = lanes_[kJournalLane];
     return lane.empty() ? taken_ : const_cast<Lane&>(lane).at(lane.begin()).position - 1;
   }
-  void begin_drain() noexcept override {}
+  void begin_drain() noexcept override { draining_ = true; }
   bool drained() const noexcept override { return lanes_[0].empty() && lanes_[1].empty() && outbox_empty_; }
   void close() override;
   std::string waiting_for() const override { return waiting_for_; }
@@ -85,7 +88,8 @@ class PublishBody final : public Publish {
   bool send_firsts(std::uint64_t lane_index, std::int64_t now_ns, std::int64_t wall_ns);
   kafka::ProduceStatus hand_over(std::uint64_t index, std::uint64_t lane_index, std::int64_t now_ns,
                                  std::int64_t wall_ns);
-  bool listen(std::int64_t now_ns);
+  bool listen(std::int64_t now_ns, int timeout_ms);
+  void hurry(std::int64_t now_ns);
   [[nodiscard]] bool may_go(const LaneEntry& entry, std::uint64_t lane_index, std::int64_t now_ns);
   kafka::ProduceStatus produce(const LaneEntry& entry, std::uint64_t tag, std::int64_t wall_ns);
   void on_report(const kafka::DeliveryReport& report);
@@ -119,7 +123,11 @@ class PublishBody final : public Publish {
   std::array<std::vector<Flight>, kDestinations> flights_;
   std::vector<std::int32_t> partitions_;  // by symbol id; -1 = not worked out yet
 
+  std::size_t batch_bytes_ = kafka::kUsualBatchBytes;  // that the topics take, as far as we know
   bool connected_once_ = false;
+  bool draining_ = false;
+  bool first_waits_ = false;  // the first message of a partition has been handed over: nothing joins it
+  std::int64_t hurried_ns_ = 0;
   bool outbox_empty_ = true;
   Position taken_ = 0;     // last position of the last record taken
   std::size_t begun_ = 0;  // messages of the next record that are in the lane already

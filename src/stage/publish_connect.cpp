@@ -84,7 +84,11 @@ tl::expected<Descriptions, ConnectFailure> describe_topics(const PublishOptions&
   return found;
 }
 
-tl::expected<void, ConnectFailure> check_settings(const PublishOptions& options, kafka::Admin& admin) {
+/// How large a batch the topics take, as far as we make them.
+tl::expected<std::size_t, ConnectFailure> check_settings(const PublishOptions& options, kafka::Admin& admin) {
+  constexpr std::size_t kBatchHeaderBytes = 1024;  // and more: what librdkafka does not count as the batch
+  const std::size_t needed = kafka::batch_max_bytes(options.message_max_bytes);
+  std::size_t batch_bytes = kafka::kUsualBatchBytes;
   for (std::size_t topic = 0; topic < kDestinations; ++topic) {
     if (options.topics[topic].empty()) {
       continue;
@@ -98,15 +102,16 @@ tl::expected<void, ConnectFailure> check_settings(const PublishOptions& options,
           fmt::format("topic {} is compacted: Kafka would delete trades of a symbol that newer ones follow; run {}",
                       options.topics[topic], command(options, "mend")));
     }
-    const std::size_t needed = kafka::batch_max_bytes(options.message_max_bytes);
     if (settings->message_max_bytes < static_cast<std::int64_t>(needed)) {
       return never(fmt::format(
           "topic {} takes batches of at most {} bytes; --max-frame {} needs {}: make --max-frame smaller, or run {}",
           options.topics[topic], settings->message_max_bytes, options.message_max_bytes, needed,
           command(options, fmt::format("mend --max-frame {}", options.message_max_bytes))));
     }
+    const auto taken = static_cast<std::size_t>(settings->message_max_bytes);
+    batch_bytes = std::min(batch_bytes, std::max(needed, taken - std::min(taken, kBatchHeaderBytes)));
   }
-  return {};
+  return batch_bytes;
 }
 
 /// A cursor for a cluster that this journal has no state of.
@@ -311,9 +316,11 @@ tl::expected<Connection, ConnectFailure> connect_cluster(const PublishOptions& o
     return connection;
   }
   if (!options.embedded) {
-    if (auto fit = check_settings(options, admin); !fit) {
-      return tl::unexpected(fit.error());
+    const auto batch_bytes = check_settings(options, admin);
+    if (!batch_bytes) {
+      return tl::unexpected(batch_bytes.error());
     }
+    connection.batch_bytes = *batch_bytes;
   }
   auto cursor = known ? tl::expected<PublishCursor, ConnectFailure>(*known)
                       : begin_cursor(options, connection.cluster_id, *found, admin);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "mdpipe/kafka/admin.hpp"
+#include "mdpipe/kafka/producer.hpp"
 #include "mdpipe/stage/publish.hpp"
 #include "publish_cursor.hpp"
 
@@ -14,6 +15,7 @@ namespace mdpipe::stage {
 struct Connection {
   std::string cluster_id;
   PublishCursor cursor;
+  std::size_t batch_bytes = kafka::kUsualBatchBytes;  ///< each of the topics takes batches of this size
   std::string alarm;  ///< something is not as it was, and we go on all the same; empty where all is well
 };
 

@@ -13,6 +13,7 @@ namespace mdpipe::stage {
 namespace {
 
 constexpr std::int64_t kListenIntervalNs = 100'000'000;  // where nothing is in flight: for errors of connections
+constexpr std::int64_t kHurryIntervalNs = 5'000'000;     // each may take a millisecond, and the stage stands still
 
 }  // namespace
 
@@ -109,6 +110,7 @@ kafka::ProduceStatus PublishBody::hand_over(std::uint64_t index, std::uint64_t l
   if (status == kafka::ProduceStatus::taken) {
     Flight& flight = flight_of(entry);
     flight.alone = !flight.open || goes_alone(lane_index);
+    first_waits_ = first_waits_ || flight.alone;
     previous_of(entry) = entry.position;
     flight.waiting_ns = flight.in_flight == 0 ? now_ns : flight.waiting_ns;
     ++flight.in_flight;
@@ -134,12 +136,24 @@ kafka::ProduceStatus PublishBody::produce(const LaneEntry& entry, std::uint64_t 
   return producer_->produce(message);
 }
 
-bool PublishBody::listen(std::int64_t now_ns) {
-  if (in_flight() == 0 && now_ns - listened_ns_ < kListenIntervalNs) {
+/// What nothing will join need not wait for it: the first message of a partition, and the last ones.
+void PublishBody::hurry(std::int64_t now_ns) {
+  const bool last_ones = draining_ && in_flight() != 0 && std::all_of(lanes_.begin(), lanes_.end(), [](Lane& lane) {
+                           return lane.next() == lane.end();
+                         });
+  if ((first_waits_ || last_ones) && now_ns - hurried_ns_ >= kHurryIntervalNs) {
+    first_waits_ = false;
+    hurried_ns_ = now_ns;
+    producer_->send_now();
+  }
+}
+
+bool PublishBody::listen(std::int64_t now_ns, int timeout_ms) {
+  if (in_flight() == 0 && timeout_ms == 0 && now_ns - listened_ns_ < kListenIntervalNs) {
     return false;
   }
   listened_ns_ = now_ns;
-  const bool moved = producer_->poll(0, [this](const kafka::DeliveryReport& report) { on_report(report); });
+  const bool moved = producer_->poll(timeout_ms, [this](const kafka::DeliveryReport& report) { on_report(report); });
   for (Lane& lane : lanes_) {
     lane.settle();
   }

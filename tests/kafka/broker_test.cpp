@@ -170,9 +170,9 @@ TEST_F(BrokerTest, SaysQueueFullWhileTheBrokerIsAwayAndDeliversAllInOrderWhenItI
   EXPECT_EQ(send(*producer, value, taken), ProduceStatus::taken);
 }
 
-TEST_F(BrokerTest, RefusesAtOnceWhatIsLargerThanAnyMessageAndGoesOn) {
+TEST_F(BrokerTest, RefusesAtOnceWhatIsLargerThanAnyBatchAndGoesOn) {
   const auto producer = this->producer();
-  const std::string large(batch_max_bytes(kMessageMax) + 1, 'x');
+  const std::string large(kUsualBatchBytes + 1, 'x');
   EXPECT_EQ(send(*producer, large, 1), ProduceStatus::too_large);
   EXPECT_FALSE(producer->failure());
   const std::string value(kMessageMax, 'x');

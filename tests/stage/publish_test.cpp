@@ -341,7 +341,7 @@ TEST_F(PublishTest, SendsAFewAtATimeWhereALargeBatchWasRefusedAndNotEachOfItAlon
 }
 
 TEST_F(PublishTest, CutsWhatIsLargerThanItMaySendAndGoesOn) {
-  constexpr std::size_t kLarge = 200'000;
+  constexpr std::size_t kLarge = kafka::kUsualBatchBytes + 1;
   constexpr std::size_t kKept = 64U << 10U;
   options_.message_max_bytes = 1024;  // of this run; the journal's frames are of an earlier one
   open();

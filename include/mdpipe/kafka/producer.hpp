@@ -46,7 +46,7 @@ struct DeliveryReport {
 enum class ProduceStatus : std::uint8_t {
   taken,
   queue_full,  ///< poll(), then try again
-  too_large,   ///< larger than what was said when the producer was made: it will never be taken
+  too_large,   ///< larger than the largest batch: it will never be taken
   failed,      ///< failure() says why
 };
 
@@ -56,18 +56,26 @@ enum class ProduceStatus : std::uint8_t {
   return message_max_bytes + (std::size_t{64} << 10U);
 }
 
+/// What brokers take of a topic that nobody has given a limit, with room to spare (max.message.bytes is 1,048,588).
+inline constexpr std::size_t kUsualBatchBytes = 1'000'000;
+
 /// Thread safety: one thread.
 class Producer {
  public:
-  /// `message_max_bytes`: the largest value that will be sent.
+  /// `message_max_bytes`: the largest value that will be sent. `batch_bytes`: the largest batch that is made of smaller
+  /// ones, before it is compressed; the topics must take it.
   [[nodiscard]] static Result<std::unique_ptr<Producer>> make(const Config& config,
                                                               const std::vector<std::string>& topics,
-                                                              std::size_t message_max_bytes);
+                                                              std::size_t message_max_bytes,
+                                                              std::size_t batch_bytes = kUsualBatchBytes);
   ~Producer();  ///< drops what is in flight: the caller knows what it was
   Producer(const Producer&) = delete;
   Producer& operator=(const Producer&) = delete;
 
   [[nodiscard]] ProduceStatus produce(const OutgoingMessage& message) noexcept;
+
+  /// What waits for company (linger.ms) goes now. Waits until it is acknowledged, for a millisecond at most.
+  void send_now() noexcept;
 
   /// Calls `on_report` for what has come since; waits at most `timeout_ms` for the first. True if any came.
   bool poll(int timeout_ms, const std::function<void(const DeliveryReport&)>& on_report);

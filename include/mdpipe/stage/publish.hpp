@@ -85,6 +85,9 @@ class Publish : public Stage {
   /// `outbox` may be null. Connects to nothing yet: poll() does, and goes on trying.
   [[nodiscard]] static std::unique_ptr<Publish> make(PublishOptions options, Outbox* outbox);
 
+  /// poll(); where nothing moved, it waits for as long as this for an acknowledgement.
+  virtual bool poll_for(int timeout_ms) = 0;
+
   [[nodiscard]] virtual const PublishFigures& figures() const noexcept = 0;
   /// Any thread. Empty until a broker has answered.
   [[nodiscard]] virtual std::string cluster_id() const = 0;
