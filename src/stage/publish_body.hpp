@@ -37,7 +37,10 @@ class PublishBody final : public Publish {
     const Lane& lane = lanes_[kJournalLane];
     return lane.empty() ? taken_ : const_cast<Lane&>(lane).at(lane.begin()).position - 1;
   }
-  void begin_drain() noexcept override { draining_ = true; }
+  void begin_drain() noexcept override {
+    draining_ = true;
+    hurried_ns_ = 0;
+  }
   bool drained() const noexcept override { return lanes_[0].empty() && lanes_[1].empty() && outbox_empty_; }
   void close() override;
   std::string waiting_for() const override { return waiting_for_; }
