@@ -30,12 +30,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kAskTimeout{10'000};
 constexpr std::int64_t kConnectPatienceNs = 10 * kNanosecondsPerSecond;
-// Enough to keep brokers busy; no more, as what keeps them is used round and round, and is then in the caches.
+// Enough for the batch that is on its way and the next one, which keeps a broker busy; no more, here and in what is
+// read ahead: what keeps them is used round and round and stays in the caches, and memory that is touched for the first
+// time costs more than anything that is done with it.
 constexpr std::uint32_t kInFlightMax = 1U << 15U;
-constexpr std::size_t kRingBytes = 8U << 20U;  // of frames with a trade each
+constexpr std::size_t kRingBytes = 4U << 20U;  // of frames with their trades; a frame that needs more gets it
 constexpr std::size_t kUsualFrameBytes = 512U << 10U;
-// Read while we connect, when the processors have nothing else to do.
-constexpr std::size_t kBatchesAhead = 32;
 constexpr int kLookIntervalMs = 1;  // acknowledgements are looked for so often while nothing is due
 constexpr std::int64_t kLookIntervalNs = kLookIntervalMs * kNanosecondsPerMillisecond;
 constexpr auto kRaw = static_cast<std::size_t>(stage::Destination::raw);
@@ -68,12 +68,9 @@ struct Frame {
 class SessionPublisher {
  public:
   SessionPublisher(const PublishSessionOptions& options, const std::function<void(const std::string&)>& say)
-      : options_(options),
-        say_(say),
-        schedule_(options.pace),
-        ring_(kRingBytes),
-        ahead_(
-            options.session, 1, [this] { batches_.release(); }, kBatchesAhead) {}
+      : options_(options), say_(say), schedule_(options.pace), ring_(kRingBytes), ahead_(options.session, 1, [this] {
+          batches_.release();
+        }) {}
 
   Result<PublishSessionReport> run();
 

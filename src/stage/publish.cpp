@@ -51,21 +51,20 @@ Uptake PublishBody::on_record(const RecordView& record, const SymbolTable& symbo
     entry.source = options_.source;
     if (begun_ < dead_letters) {
       entry.position = record.position();
-      entry.value = record.payload();
+      entry.set_value(record.payload());
       entry.receive_time_ns = record.receive_time_ns();
       entry.destination = Destination::dead_letters;
       entry.header_flags =
           record.frame_kind() == FrameKind::bad_truncated ? std::uint8_t{kafka::kHeaderTruncated} : std::uint8_t{0};
-      entry.error = to_string(record.frame_reason());
-      entry.stage = "feed";
+      entry.reason = record.frame_reason();
       continue;
     }
     const Trade& trade = trades[begun_ - dead_letters];
     entry.position = trade.position;
-    entry.key = symbols.text(trade.symbol_id);
-    entry.value = record.text(trade);
+    entry.set_key(symbols.text(trade.symbol_id));
+    entry.set_value(record.text(trade));
     entry.receive_time_ns = trade.receive_time_ns;
-    entry.partition = partition_of_symbol(trade.symbol_id, entry.key);
+    entry.partition = partition_of_symbol(trade.symbol_id, entry.key());
     entry.header_flags = header_flags(trade);
   }
   begun_ = 0;
@@ -88,17 +87,15 @@ bool PublishBody::take_outbox() {
     any = true;
     LaneEntry& entry = lane.append();
     entry.position = message->position;
-    entry.key = message->key;
-    entry.value = message->value;
+    entry.set_key(message->key);
+    entry.set_value(message->value);
     entry.receive_time_ns = message->receive_time_ns;
     entry.source = message->source;
     entry.message = message;
     entry.destination = message->destination;
     entry.header_flags = message->header_flags;
-    entry.error = message->origin.error;
-    entry.stage = message->origin.stage.empty() ? std::string_view("aggregate") : message->origin.stage;
     const auto count = cursor_.partitions[static_cast<std::size_t>(message->destination)].size();
-    entry.partition = kafka::partition_of(entry.key, static_cast<std::int32_t>(count));
+    entry.partition = kafka::partition_of(entry.key(), static_cast<std::int32_t>(count));
   }
   return any;
 }

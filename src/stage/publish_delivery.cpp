@@ -48,7 +48,8 @@ bool PublishBody::send(std::uint64_t lane_index, std::int64_t now_ns) {
     if (!entry.sent && !entry.acknowledged && entry.position <= previous_of(entry)) {
       found_already(entry);
     }
-    if (std::exchange(entry.sent, false) || entry.acknowledged) {
+    if (entry.sent || entry.acknowledged) {
+      entry.sent = false;
       lane.sent();
       moved = true;
       continue;
@@ -115,7 +116,7 @@ kafka::ProduceStatus PublishBody::hand_over(std::uint64_t index, std::uint64_t l
     flight.waiting_ns = flight.in_flight == 0 ? now_ns : flight.waiting_ns;
     ++flight.in_flight;
     ++in_flight_[lane_index];
-    figures_.bytes_sent.add(entry.value.size());
+    figures_.bytes_sent.add(entry.value_length);
   }
   return status;
 }
@@ -126,8 +127,8 @@ kafka::ProduceStatus PublishBody::produce(const LaneEntry& entry, std::uint64_t 
   kafka::OutgoingMessage message;
   message.topic = static_cast<std::size_t>(entry.destination);
   message.partition = entry.partition;
-  message.key = entry.key;
-  message.value = entry.value;
+  message.key = entry.key();
+  message.value = entry.value();
   // Not beyond now: a broker refuses a message from the future, and with it the whole batch.
   message.timestamp_ms = floor_to_ms(std::min(entry.receive_time_ns, wall_ns));
   message.headers = headers.list.data();
@@ -243,13 +244,13 @@ void PublishBody::refused_for_good(LaneEntry& entry) {
     failure_ = Error{ErrorCode::environment,
                      fmt::format("{} refuses message {}, of {} bytes, for good, and there is no topic for dead letters",
                                  options_.topics[static_cast<std::size_t>(entry.destination)],
-                                 sequence_of(entry.position), entry.value.size())};
+                                 sequence_of(entry.position), entry.value_length)};
     return;
   }
-  if (entry.destination == Destination::dead_letters && entry.value.size() <= kKeptBytes) {
+  if (entry.destination == Destination::dead_letters && entry.value_length <= kKeptBytes) {
     failure_ = Error{ErrorCode::environment,
                      fmt::format("{} refuses even a dead letter of {} bytes: look at the broker's log",
-                                 options_.topics[static_cast<std::size_t>(entry.destination)], entry.value.size())};
+                                 options_.topics[static_cast<std::size_t>(entry.destination)], entry.value_length)};
     return;
   }
   figures_.trades_refused.add(entry.destination == Destination::raw ? 1 : 0);
@@ -257,10 +258,9 @@ void PublishBody::refused_for_good(LaneEntry& entry) {
       hash_source(entry.source, options_.topics[static_cast<std::size_t>(entry.destination)], entry.partition);
   entry.destination = Destination::dead_letters;
   entry.partition = 0;
-  entry.error = "refused by Kafka for good";
-  entry.stage = "publish";
-  if (entry.value.size() > kKeptBytes) {
-    entry.value = entry.value.substr(0, kKeptBytes);
+  entry.refused = true;
+  if (entry.value_length > kKeptBytes) {
+    entry.value_length = kKeptBytes;
     entry.header_flags = static_cast<std::uint8_t>(entry.header_flags | kafka::kHeaderTruncated);
   }
 }

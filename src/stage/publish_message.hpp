@@ -46,8 +46,16 @@ struct MessageHeaders {
     }
     const OutboxMessage::Origin* const origin = entry.message == nullptr ? nullptr : &entry.message->origin;
     const bool has_origin = origin != nullptr && !origin->topic.empty();
-    list[count++] = {"error", entry.error};
-    list[count++] = {"stage", entry.stage};
+    if (entry.refused) {
+      list[count++] = {"error", "refused by Kafka for good"};
+      list[count++] = {"stage", "publish"};
+    } else if (origin == nullptr) {
+      list[count++] = {"error", to_string(entry.reason)};
+      list[count++] = {"stage", "feed"};
+    } else {
+      list[count++] = {"error", origin->error};
+      list[count++] = {"stage", origin->stage.empty() ? std::string_view("aggregate") : origin->stage};
+    }
     if (has_origin) {
       list[count++] = {"topic", origin->topic};
       list[count++] = {"partition", origin->partition};
