@@ -271,7 +271,10 @@ bool FrameParser::parse_usual(UsualText& text, FrameElement& out) {
   if ((seen & kNeeded) != kNeeded || !text.take('}')) {
     return false;
   }
-  out.symbol = symbols_.add(symbol);
+  if (last_symbol_ == SymbolTable::kNone || symbols_.text(last_symbol_) != symbol) {  // most are the last one again
+    last_symbol_ = symbols_.add(symbol);
+  }
+  out.symbol = last_symbol_;
   out.is_trade = out.symbol != SymbolTable::kNone;
   out.trade_flags = static_cast<std::uint16_t>(no_size ? kTradePriceUpdate : 0);
   return true;

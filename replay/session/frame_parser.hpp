@@ -82,6 +82,7 @@ class FrameParser {
   void end_object(const ObjectKeys& keys);
 
   SymbolTable& symbols_;
+  SymbolId last_symbol_ = SymbolTable::kNone;  // of the last usual trade
   std::string key_scratch_;
   std::string type_scratch_;
   std::string symbol_scratch_;

@@ -12,6 +12,7 @@ namespace mdpipe::replay {
 namespace {
 
 constexpr std::size_t kBatchBytes = 256U << 10U;
+constexpr std::size_t kBatchesAhead = 8;
 
 void clear(Batch& batch) {
   batch.text.clear();
@@ -57,7 +58,6 @@ struct ReadAhead::State {
   SessionOptions options;
   std::uint64_t rounds = 1;
   std::function<void()> notify;
-  std::size_t batches_max = 0;
 
   // Of the reading thread.
   SymbolTable symbols;
@@ -107,7 +107,7 @@ bool ReadAhead::State::push() {
   elements_usual = filling->elements.size();
   {
     std::unique_lock lock(mutex);
-    room.wait(lock, [this] { return stop || ready.size() < batches_max; });
+    room.wait(lock, [this] { return stop || ready.size() < kBatchesAhead; });
     if (stop) {
       return false;
     }
@@ -170,13 +170,11 @@ void ReadAhead::State::run() {
   push();
 }
 
-ReadAhead::ReadAhead(SessionOptions options, std::uint64_t rounds, std::function<void()> notify,
-                     std::size_t batches_max)
+ReadAhead::ReadAhead(SessionOptions options, std::uint64_t rounds, std::function<void()> notify)
     : state_(std::make_unique<State>()) {
   state_->options = std::move(options);
   state_->rounds = rounds;
   state_->notify = std::move(notify);
-  state_->batches_max = batches_max;
 }
 
 ReadAhead::~ReadAhead() {

@@ -57,9 +57,8 @@ class BatchSource {
 class ReadAhead final : public BatchSource {
  public:
   /// `rounds`: how often the session is played, its times going on from round to round; 0 = without end.
-  /// `notify` says that pop() may have something; it must be quick and must not call back. `batches_max`: of some 256
-  /// KB of text each, so many are ready at most.
-  ReadAhead(SessionOptions options, std::uint64_t rounds, std::function<void()> notify, std::size_t batches_max = 8);
+  /// `notify` says that pop() may have something; it must be quick and must not call back.
+  ReadAhead(SessionOptions options, std::uint64_t rounds, std::function<void()> notify);
   ~ReadAhead() override;
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
