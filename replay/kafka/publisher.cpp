@@ -34,7 +34,7 @@ constexpr std::int64_t kConnectPatienceNs = 10 * kNanosecondsPerSecond;
 // read ahead: what keeps them is used round and round and stays in the caches, and memory that is touched for the first
 // time costs more than anything that is done with it.
 constexpr std::uint32_t kInFlightMax = 1U << 15U;
-constexpr std::size_t kRingBytes = 4U << 20U;  // of frames with their trades; a frame that needs more gets it
+constexpr std::size_t kRingBytes = 3U << 20U;  // of frames with their trades; a frame that needs more gets it
 constexpr std::size_t kUsualFrameBytes = 512U << 10U;
 constexpr int kLookIntervalMs = 1;  // acknowledgements are looked for so often while nothing is due
 constexpr std::int64_t kLookIntervalNs = kLookIntervalMs * kNanosecondsPerMillisecond;

@@ -11,7 +11,7 @@
 namespace mdpipe::replay {
 namespace {
 
-constexpr std::size_t kBatchBytes = 256U << 10U;
+constexpr std::size_t kBatchBytes = 64U << 10U;  // stays in a cache of the processor that takes it
 constexpr std::size_t kBatchesAhead = 8;
 
 void clear(Batch& batch) {
