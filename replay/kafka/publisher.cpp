@@ -229,6 +229,7 @@ Result<void> SessionPublisher::connect() {
   publish.begin_at_ends = !options_.resume;
   publish.topics_must_exist = true;
   publish.in_flight_max = kInFlightMax;
+  publish.hurry = options_.pace.kind == Pace::Kind::max;
   publish.message_max_bytes = static_cast<std::uint32_t>(kUsualFrameBytes);
   publish_ = stage::Publish::make(std::move(publish), nullptr);
   const std::int64_t deadline_ns = monotonic_clock_ns() + kConnectPatienceNs;

@@ -13,7 +13,7 @@ namespace mdpipe::stage {
 namespace {
 
 constexpr std::int64_t kListenIntervalNs = 100'000'000;  // where nothing is in flight: for errors of connections
-constexpr std::int64_t kHurryIntervalNs = 5'000'000;     // each may take a millisecond, and the stage stands still
+constexpr std::int64_t kHurryIntervalNs = 5'000'000;     // each takes a millisecond
 
 }  // namespace
 
@@ -142,7 +142,7 @@ void PublishBody::hurry(std::int64_t now_ns) {
   const bool last_ones = draining_ && in_flight() != 0 && std::all_of(lanes_.begin(), lanes_.end(), [](Lane& lane) {
                            return lane.next() == lane.end();
                          });
-  if ((first_waits_ || last_ones) && now_ns - hurried_ns_ >= kHurryIntervalNs) {
+  if (options_.hurry && (first_waits_ || last_ones) && now_ns - hurried_ns_ >= kHurryIntervalNs) {
     first_waits_ = false;
     hurried_ns_ = now_ns;
     producer_->send_now();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <random>
 
 #include <gmock/gmock.h>
@@ -112,6 +113,21 @@ TEST_F(BrokerTest, DeliversTheMessagesOfEachPartitionInOrderAndReportsEachOnce) 
     got[message.partition].push_back(message.value);
   }
   EXPECT_EQ(got, want);
+}
+
+TEST_F(BrokerTest, SendsAtOnceWhatWaitsForCompanyWhereItIsToldTo) {
+  config_.properties.emplace_back("linger.ms", "900000");
+  const auto producer = this->producer();
+  const std::string value = "alone";
+  ASSERT_EQ(send(*producer, value, 7), ProduceStatus::taken);
+  std::optional<DeliveryReport> told;
+  const std::int64_t deadline_ns = monotonic_clock_ns() + kPatienceNs;
+  while (!told && monotonic_clock_ns() < deadline_ns) {
+    producer->send_now();  // its threads may be too slow to see it
+    producer->poll(1, [&](const DeliveryReport& report) { told = report; });
+  }
+  ASSERT_TRUE(told);
+  EXPECT_TRUE(told->delivered);
 }
 
 TEST_F(BrokerTest, SendsTopicKeyValueTimeAndHeadersAsTheyWereGiven) {

@@ -104,6 +104,18 @@ TEST_F(PublishTest, SendsTheFirstMessageOfAPartitionAloneAndTheFirstAfterASilenc
   }
 }
 
+TEST_F(PublishTest, WhereItMayHurryNothingWaitsForCompanyThatWillNotCome) {
+  options_.kafka.properties.emplace_back("linger.ms", "900000");  // what waits so long does not come in this test
+  options_.hurry = true;
+  open();
+  for (int i = 0; i < 50; ++i) {
+    give(random_frame());
+  }
+  publish_->begin_drain();
+  settle();
+  EXPECT_EQ(unfiltered(Destination::raw), wanted_);
+}
+
 TEST_F(PublishTest, SendsTheFirstMessagesOfPartitionsSideBySideAndNothingElseWithThem) {
   open();
   broker->set_round_trip_ms(100);

@@ -55,7 +55,8 @@ struct PublishOptions {
   bool topics_must_exist = false;  ///< one that is not there is a failure, nothing to wait for
   std::uint32_t message_max_bytes = 512U << 10U;  ///< the largest frame; the broker must take it
   std::uint32_t in_flight_max =
-      1U << 16U;  ///< messages kept until acknowledged; more hold the stage back. A power of two
+      1U << 16U;       ///< messages kept until acknowledged; more hold the stage back. A power of two
+  bool hurry = false;  ///< what nothing will join does not wait for it, though poll() stands still for a millisecond
   std::int64_t save_interval_ns = 1'000'000'000;
   std::int64_t retry_max_ns = 5'000'000'000;    ///< between two attempts to connect
   std::int64_t quiet_ns = 5'000'000'000;        ///< a partition that acknowledges nothing for so long is an alarm
