@@ -1,12 +1,13 @@
 """mdreplay kafka SESSION --speed max on a real Kafka: the rate of the whole process, start and end included, beside a bare
 librdkafka loop that sends the same messages with such a header (produce_floor), and beside `kcat -P -l`, which sends none.
-Both peers have the messages ready in a file; mdreplay reads and decompresses the session. Alternating rounds.
+Both peers have the messages ready in a file; mdreplay reads and decompresses the session. Each round runs them in another
+order: whoever comes behind a process that has just freed its memory gets it warm.
 
 Before a number counts its answer is proven: the topic holds as many messages as the session has trades.
 
   kafka_rate.py [SESSION]      ROUNDS=5, BOOTSTRAP=HOST:PORT of a broker that runs already
 """
-import os, re, statistics, subprocess, sys, tempfile, time
+import os, random, re, statistics, subprocess, sys, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get('MDPIPE_BUILD', f'{ROOT}/build-bench')
@@ -69,7 +70,7 @@ def main():
             }
             rates = {name: [] for name in commands}
             for number in range(-1, ROUNDS):  # the first warms the broker up and is not counted
-                for place, (name, command) in enumerate(commands.items()):
+                for place, (name, command) in random.sample(list(enumerate(commands.items())), len(commands)):
                     topic = f'rate-{run}-{number + 1}-{place}'
                     rate = timed(bootstrap, topic, trades, *command(topic))
                     if number >= 0:
