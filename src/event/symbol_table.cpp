@@ -63,6 +63,10 @@ SymbolId SymbolTable::find(std::string_view text) const noexcept {
   }
 }
 
+bool SymbolTable::has_room_for(std::string_view text, std::size_t symbols_max) const noexcept {
+  return records_bytes_ + symbol_record_length(text.size()) <= std::uint64_t{symbols_max} * kRecordAlignment;
+}
+
 SymbolId SymbolTable::add(std::string_view text) {
   if (const SymbolId id = find(text); id != kNone) {
     return id;

@@ -7,12 +7,6 @@
 namespace mdpipe::feed {
 namespace {
 
-/// The table's limit counts records of 64 bytes, as which a journal keeps it: a symbol with a long text counts as
-/// several, so that no venue can make it too large for a segment's head.
-bool has_room_for(std::string_view symbol, const SymbolTable& symbols, std::size_t symbols_max) noexcept {
-  return symbols.records_bytes() + symbol_record_length(symbol.size()) <= symbols_max * kRecordAlignment;
-}
-
 /// Gives parked symbols their ids; takes out the trades whose symbol the table may not take any more.
 [[gnu::noinline]] void settle_symbols(draft::Outcome& outcome, Trade* trades, SymbolTable& symbols,
                                       std::size_t symbols_max) noexcept {
@@ -21,7 +15,7 @@ bool has_room_for(std::string_view symbol, const SymbolTable& symbols, std::size
     Trade& trade = trades[i];
     if (trade.symbol_id == SymbolTable::kNone) {
       const std::string_view symbol = draft::parked_symbol(trade);
-      trade.symbol_id = has_room_for(symbol, symbols, symbols_max) ? symbols.add(symbol) : symbols.find(symbol);
+      trade.symbol_id = symbols.has_room_for(symbol, symbols_max) ? symbols.add(symbol) : symbols.find(symbol);
       trade.position = kBeforeEverything;
       trade.receive_time_ns = 0;
     }

@@ -111,7 +111,7 @@ class Base {
 
   /// No more symbols than a journal may name, which is for who writes to heed. A forged header may tell of more.
   static SymbolId symbol_of(const std::string& text, SymbolTable& symbols) {
-    if (symbols.records_bytes() + symbol_record_length(text.size()) <= std::uint64_t{kSymbolsMax} * kRecordAlignment) {
+    if (symbols.has_room_for(text, kSymbolsMax)) {
       return symbols.add(text);
     }
     const SymbolId known = symbols.find(text);

@@ -36,6 +36,9 @@ class SymbolTable {
   [[nodiscard]] std::size_t size() const noexcept { return texts_.size(); }
   /// What a journal needs to define all of them at the head of a segment.
   [[nodiscard]] std::uint64_t records_bytes() const noexcept { return records_bytes_; }
+  /// Whether `text`, which it does not hold, still fits into `symbols_max` records of 64 bytes: a long text counts as
+  /// several, so that no venue can make the table too large for a segment's head.
+  [[nodiscard]] bool has_room_for(std::string_view text, std::size_t symbols_max) const noexcept;
 
  private:
   struct Slot {
