@@ -60,23 +60,24 @@ Producer::~Producer() = default;
 
 Result<std::unique_ptr<Producer>> Producer::make(const Config& config, const std::vector<std::string>& topics,
                                                  std::size_t message_max_bytes, std::size_t batch_bytes) {
-  auto conf = make_conf(
-      config, {{"compression.codec", "snappy"},
-               {"enable.idempotence", "true"},
-               {"enable.gapless.guarantee", "true"},
-               {"acks", "all"},
-               {"message.timeout.ms", "0"},
-               {"message.max.bytes", std::to_string(std::max(batch_max_bytes(message_max_bytes), batch_bytes))},
-               {"queue.buffering.max.messages", std::to_string(kQueueMessages)},
-               {"queue.buffering.max.kbytes", "2097151"},
-               {"linger.ms", "5"},
-               {"batch.num.messages", "10000"},
-               {"allow.auto.create.topics", "false"},
-               {"isolation.level", "read_uncommitted"},  // of admin(): the end is the end
-               {"socket.keepalive.enable", "true"},
-               {"socket.nagle.disable", "true"},
-               {"reconnect.backoff.max.ms", "2000"},
-               {"retry.backoff.ms", "100"}});
+  const std::string batch = std::to_string(std::max(batch_max_bytes(message_max_bytes), batch_bytes));
+  auto conf = make_conf(config, {{"compression.codec", "snappy"},
+                                 {"enable.idempotence", "true"},
+                                 {"enable.gapless.guarantee", "true"},
+                                 {"acks", "all"},
+                                 {"message.timeout.ms", "0"},
+                                 {"message.max.bytes", batch},
+                                 {"batch.size", batch},
+                                 {"queue.buffering.max.messages", std::to_string(kQueueMessages)},
+                                 {"queue.buffering.max.kbytes", "2097151"},
+                                 {"linger.ms", "5"},
+                                 {"batch.num.messages", "10000"},
+                                 {"allow.auto.create.topics", "false"},
+                                 {"isolation.level", "read_uncommitted"},  // of admin(): the end is the end
+                                 {"socket.keepalive.enable", "true"},
+                                 {"socket.nagle.disable", "true"},
+                                 {"reconnect.backoff.max.ms", "2000"},
+                                 {"retry.backoff.ms", "100"}});
   if (!conf) {
     return tl::unexpected(conf.error());
   }

@@ -89,16 +89,17 @@ def test_what_cannot_be_done_is_said_in_words():
         assert 'session.jsonl:' in said and 'the 100 trades before it are in damaged' in said, said
 
 
-def test_a_topic_that_takes_less_than_usual_gets_smaller_batches():
-    with folder() as directory, Broker(directory, 'message.max.bytes=590000') as broker:
-        session, report = f'{directory}/session.jsonl', f'{directory}/report.json'
-        run(MDREPLAY, 'generate', '--symbols', 1, '--trades', 60000, '--seed', 6, '-o', session)
-        # As they are: packed, the largest batch would be small enough for this broker, too.
-        _play(broker, session, _topic(broker, 'less'), '--speed', 'max', '-X', 'compression.codec=none', '--report', report)
-        with open(report) as file:
-            numbers = json.load(file)
-        assert numbers['trades'] == numbers['acknowledged'] == 60000 and numbers['producers_given_up'] == 0, numbers
-        _judge(broker, session, 'less', '--no-duplicates')
+def test_no_batch_is_larger_than_the_topic_takes_be_that_the_usual_or_less():
+    for limit in ([], ['message.max.bytes=590000']):
+        with folder() as directory, Broker(directory, *limit) as broker:
+            session, report = f'{directory}/session.jsonl', f'{directory}/report.json'
+            run(MDREPLAY, 'generate', '--symbols', 1, '--trades', 60000, '--seed', 6, '-o', session)
+            # As they are: packed, any batch would be small enough.
+            _play(broker, session, _topic(broker, 'batches'), '--speed', 'max', '-X', 'compression.codec=none', '--report', report)
+            with open(report) as file:
+                numbers = json.load(file)
+            assert numbers['trades'] == numbers['acknowledged'] == 60000 and numbers['producers_given_up'] == 0, numbers
+            _judge(broker, session, 'batches', '--no-duplicates')
 
 
 def test_rebased_to_now_only_the_times_differ_and_the_report_says_by_how_much():

@@ -57,7 +57,7 @@ enum class ProduceStatus : std::uint8_t {
 }
 
 /// What brokers take of a topic that nobody has given a limit, with room to spare (max.message.bytes is 1,048,588).
-inline constexpr std::size_t kUsualBatchBytes = 1'000'000;
+inline constexpr std::size_t kUsualBatchBytes = 1'040'000;
 
 /// Thread safety: one thread.
 class Producer {
