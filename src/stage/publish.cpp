@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -176,7 +175,9 @@ void PublishBody::connect(std::int64_t now_ns) {
     wait_before_retry();
     return;
   }
-  if (std::exchange(batch_bytes_, connection->batch_bytes) > batch_bytes_) {
+  const bool too_large = batch_bytes_ > connection->batch_bytes;
+  batch_bytes_ = connection->batch_bytes;
+  if (too_large) {
     producer = make_producer();
     if (!producer) {
       failure_ = producer.error();
