@@ -162,18 +162,25 @@ class Venue:
         self.listener = socket.create_server(('127.0.0.1', 0), backlog=16)
         self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
         self.threads = []
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self):
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting.start()
         return self
 
     def __exit__(self, kind, *unused):
+        # The thread must have left the call before the number is free: a call that the kernel begins again would go to
+        # whichever socket has got it since, such as the next venue's.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join()
         self.listener.close()
         for connection in self.connections:
             try:
-                connection.stream.close()
+                connection.stream.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+            connection.ended.wait(10)
+            connection.stream.close()
         for thread in self.threads:
             thread.join(10)
         if kind is None and self.failures:
